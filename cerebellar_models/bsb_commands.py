@@ -1,0 +1,141 @@
+"""What this package adds to ``bsb compile`` and ``bsb simulate``.
+
+BSB loads the modules of entry point group ``bsb.commands`` before it reads any configuration, which makes this
+the one place that can prepare the process:
+
+- ``bsb compile`` carries simulations along unread. Reading them would start NEST, look up every model and fail
+  where the extension module is not built; the compiled file holds them word for word, for the simulation to read.
+- ``bsb simulate`` builds the NEST module if needed, uses the threads the simulation asks for, and refuses to run
+  on several ranks with a NEST that has no MPI (each rank would simulate the whole network by itself).
+- ``bsb compile`` does not even import NEST, which bsb-nest makes every command do and which ends the process where
+  an MPI launcher started it and NEST has no MPI.
+"""
+
+import functools
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from bsb import config
+from bsb.cli.commands._commands import BsbCompile, BsbReconfigure, BsbSimulate
+from bsb.config import types
+from bsb.simulation.simulation import Simulation
+
+from cerebellar_models import compile_mode
+
+# Variables by which NEST takes itself to be started by an MPI launcher.
+_LAUNCHER_VARIABLES = ("PMIX_RANK", "PMI_RANK", "OMPI_COMM_WORLD_SIZE")
+
+
+@config.node
+class UnreadSimulation(Simulation):
+    """A simulation of any simulator, kept as it was written."""
+
+    duration = config.unset()
+    cell_models = config.unset()
+    connection_models = config.unset()
+    devices = config.unset()
+    after_prepare = config.unset()
+    after_simulation = config.unset()
+    settings: dict[str, Any] = config.catch_all(type=types.any_())
+
+
+class _AnySimulator(dict):
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __missing__(self, name: str) -> type:
+        return UnreadSimulation
+
+
+def _enter_compile_mode() -> None:
+    compile_mode.ACTIVE = True
+    Simulation.__plugins__ = staticmethod(_AnySimulator)
+    _load_nest_seeds_alone()
+
+
+def _load_nest_seeds_alone() -> None:
+    """Loads what bsb-nest adds to the ``rng`` block without its parent package, which imports NEST."""
+    package = importlib.util.find_spec("bsb_nest")
+    if package is None or package.origin is None or "bsb_nest" in sys.modules:
+        return
+    spec = importlib.util.spec_from_file_location("bsb_nest.rng", Path(package.origin).with_name("rng.py"))
+    if spec is None or spec.loader is None:
+        return
+    sys.modules[spec.name] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+
+def _hide_launcher_from_nest() -> int:
+    """Starts MPI if there is a launcher, before a NEST without MPI can trip over it; returns the number of ranks."""
+    if not any(variable in os.environ for variable in _LAUNCHER_VARIABLES):
+        return 1
+    from mpi4py import MPI
+
+    from cerebellar_models.builders.nest_module import nest_installation
+
+    nest = nest_installation()
+    if nest is not None and not nest.has_mpi:
+        for variable in _LAUNCHER_VARIABLES:
+            os.environ.pop(variable, None)
+    return MPI.COMM_WORLD.Get_size()
+
+
+def _prepare_simulation() -> None:
+    from cerebellar_models.builders.nest_module import ModelBuildError, nest_installation
+
+    ranks = _hide_launcher_from_nest()
+    nest = nest_installation()
+    if nest is None:
+        return
+    if ranks > 1 and not nest.has_mpi:
+        _refuse(
+            f"bsb simulate: NEST {nest.version} has no MPI but {ranks} ranks were started; run it on 1 rank with "
+            "threads, or install a NEST built with MPI",
+        )
+    try:
+        import cerebellar_models.nest_models  # noqa: F401  builds the module and makes it loadable
+    except ModelBuildError as error:
+        _refuse(f"bsb simulate: {error}", status=1)
+    _honour_threads()
+
+
+def _refuse(message: str, status: int = 2) -> None:
+    from bsb.services import MPI
+
+    if MPI.get_rank() == 0:
+        print(message, file=sys.stderr, flush=True)
+    raise SystemExit(status)
+
+
+def _honour_threads() -> None:
+    """bsb-nest 8.0 reads ``threads`` and then leaves NEST on one; they must be set before any node exists."""
+    import nest
+    from bsb_nest.adapter import NestAdapter
+
+    set_resolution = NestAdapter._set_resolution
+
+    @functools.wraps(set_resolution)
+    def set_resolution_and_threads(self, simulations):
+        set_resolution(self, simulations)
+        nest.local_num_threads = max(simulation.threads for simulation in simulations)
+
+    NestAdapter._set_resolution = set_resolution_and_threads
+
+
+def _before(command: type, prepare) -> None:
+    handler = command.handler
+
+    @functools.wraps(handler)
+    def prepared(self, context):
+        prepare()
+        return handler(self, context)
+
+    command.handler = prepared
+
+
+_before(BsbCompile, _enter_compile_mode)
+_before(BsbReconfigure, _enter_compile_mode)
+_before(BsbSimulate, _prepare_simulation)

@@ -1,0 +1,12 @@
+"""BSB connection strategies, one file per rule, and the geometric kernel the morphology rules share.
+
+Importing this package registers the strategies' short names with BSB.
+"""
+
+from cerebellar_models.connectome import (  # noqa: F401
+    glomerulus_golgi,
+    glomerulus_granule,
+    golgi_glomerulus,
+    to_glomerulus,
+    voxel_overlap,
+)

@@ -1,0 +1,65 @@
+"""Glomeruli onto the basal dendrites of Golgi cells."""
+
+import numpy as np
+from bsb import ConnectionStrategy, config, pool_cache, types
+from bsb.connectivity.strategy import roi_key
+from bsb.mixins import InvertedRoI
+from scipy.spatial import cKDTree
+
+from cerebellar_models.connectome.lookup import first_morphology, tips_of
+
+# The tip is of rank floor(n x) by distance, x exponential of this scale and cut at this value.
+_RANK_SCALE = 0.03
+_RANK_CUT = 0.15
+
+
+@config.node
+class ConnectomeGlomerulusGolgi(InvertedRoI, ConnectionStrategy, classmap_entry="glom_golgi"):
+    """Connects every glomerulus within ``radius`` of a Golgi soma to it, once.
+
+    The contact lies on the tip of a dendrite near the glomerulus: with the n tips sorted by their distance to the
+    glomerulus, the one of rank floor(n x), x exponential of scale 0.03 cut at 0.15.
+
+    Source: Kanichay & Silver 2008, doi:10.1523/JNEUROSCI.5469-07.2008.
+    """
+
+    radius: float = config.attr(type=types.float(min=0), required=True)
+    """Reach of the dendrites, soma to glomerulus, µm."""
+
+    def get_region_of_interest(self, chunk):
+        reach = np.ceil(self.radius / chunk.dimensions).astype(int)
+        near = {
+            other
+            for kind in self.presynaptic.cell_types
+            for other in kind.get_placement_set().get_all_chunks()
+            if np.all(np.abs(np.asarray(other, dtype=int) - np.asarray(chunk, dtype=int)) <= reach)
+        }
+        return sorted(near)
+
+    def connect(self, pre, post):
+        for golgi_type in self.postsynaptic.cell_types:
+            cells = golgi_type.get_placement_set(chunks=post.roi)
+            for glomeruli in pre.placement:
+                rng = self.get_rng(
+                    key=("connectivity", self.name, glomeruli.cell_type.name, golgi_type.name, roi_key(post))
+                )
+                source, target = self._connect_to(
+                    glomeruli.load_positions(), cells.load_positions(), *self._tips(golgi_type), rng
+                )
+                if len(source):
+                    self.connect_cells(glomeruli, cells, source, target)
+
+    def _connect_to(self, glomeruli, somata, tips, locations, rng) -> tuple[np.ndarray, np.ndarray]:
+        near = cKDTree(glomeruli).query_ball_point(somata, self.radius, return_sorted=True)
+        source = np.concatenate([*near, []]).astype(int)
+        cells = np.repeat(np.arange(len(somata)), [len(row) for row in near])
+        distances = np.linalg.norm(glomeruli[source][:, np.newaxis] - somata[cells][:, np.newaxis] - tips, axis=2)
+        share = -_RANK_SCALE * np.log1p(rng.random(len(source)) * np.expm1(-_RANK_CUT / _RANK_SCALE))
+        rank = (share * len(tips)).astype(int)
+        tip = np.argsort(distances, axis=1)[np.arange(len(source)), rank]
+        without_point = np.full((len(source), 2), -1)
+        return np.column_stack((source, without_point)), np.column_stack((cells, locations[tip]))
+
+    @pool_cache
+    def _tips(self, golgi_type) -> tuple[np.ndarray, np.ndarray]:
+        return tips_of(first_morphology(golgi_type), self.postsynaptic.morphology_labels)

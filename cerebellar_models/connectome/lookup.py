@@ -1,0 +1,50 @@
+"""What the glomerular rules look up: positions of a population, earlier connections, tips of a morphology.
+
+Cells are numbered through a whole population, chunk after chunk, as BSB numbers them "globally".
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from bsb import CellType, ConnectivityError
+
+
+def positions_of(cell_types: list[CellType]) -> tuple[np.ndarray, np.ndarray]:
+    """Positions (n, 3) µm of all cells of some types, and the first row (types + 1,) of each type."""
+    positions = [cell_type.get_placement_set().load_positions().reshape(-1, 3) for cell_type in cell_types]
+    return np.concatenate(positions), np.concatenate(([0], np.cumsum([len(block) for block in positions])))
+
+
+def connections_from(scaffold, strategy_names: list[str]) -> Iterator[tuple[CellType, CellType, np.ndarray, np.ndarray]]:
+    """What earlier strategies connected: both cell types, and locations (n, 3) with global cell numbers."""
+    for name in strategy_names:
+        for tag in scaffold.connectivity[name].get_output_names():
+            try:
+                connections = scaffold.get_connectivity_set(tag)
+            except Exception as error:
+                raise ConnectivityError(f"'{tag}' holds no connections yet: does the rule depend on '{name}'?") from error
+            source, target = connections.load_connections().as_globals().all()
+            yield connections.pre_type, connections.post_type, source, target
+
+
+def tips_of(morphology, labels: list[str] | None) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of the branches that carry a label: positions (n, 3) relative to the soma, and (branch, point) (n, 2)."""
+    points, locations = [], []
+    for number, branch in enumerate(morphology.branches):
+        if branch.is_terminal and (not labels or branch.get_label_mask(labels)[-1]):
+            points.append(branch.points[-1])
+            locations.append((number, len(branch) - 1))
+    if not points:
+        raise ConnectivityError(f"a morphology has no branch that ends in {' or '.join(labels or ['a tip'])}")
+    return np.array(points), np.array(locations)
+
+
+def first_morphology(cell_type: CellType):
+    """The morphology of a population whose cells share one.
+
+    :raises ConnectivityError: there is none, or several.
+    """
+    loaders = list(cell_type.get_placement_set().load_morphologies()._loaders)
+    if len(loaders) != 1:
+        raise ConnectivityError(f"{cell_type.name} needs exactly one morphology for this rule, it has {len(loaders)}")
+    return loaders[0].load()

@@ -1,0 +1,326 @@
+"""Compiled geometry of the morphology rule: which voxelised trees overlap, and where.
+
+A tree is a cloud of labelled points cut into cuboid voxels. The fixed tree of a pair stays at the origin; the
+moving tree is placed relative to it and cut on the same origin's grid, so its voxels depend on where it lies.
+Two voxels overlap when their closed boxes meet. Lengths are µm throughout.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from scipy.spatial.transform import Rotation
+
+
+class Geometry(NamedTuple):
+    """A fixed and a moving tree, ready to be placed.
+
+    The fixed tree's occupied voxels are numbered through ``grid`` (-1 where empty), whose first cell has index
+    ``grid_origin``; ``members[first[v]:first[v + 1]]`` are the points of voxel ``v``. The moving tree's points are
+    sorted along ``axis``; ``order`` gives their original numbers.
+    """
+
+    fixed_size: np.ndarray
+    grid: np.ndarray
+    grid_origin: np.ndarray
+    first: np.ndarray
+    members: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    moving: np.ndarray
+    order: np.ndarray
+    moving_size: np.ndarray
+    axis: int
+
+
+def prepare(fixed: np.ndarray, fixed_size: np.ndarray, moving: np.ndarray, moving_size: np.ndarray) -> Geometry:
+    """Cuts the fixed tree into voxels and sorts the moving one.
+
+    :param fixed: points (n, 3); ``fixed_size``: its voxels' extent (3,), 0 along an axis in which it is flat.
+    """
+    index = (fixed // _divisor(fixed_size)).astype(np.int64)
+    voxels, voxel_of_point = np.unique(index, axis=0, return_inverse=True)
+    voxel_of_point = voxel_of_point.reshape(-1)
+    grid_origin = voxels.min(axis=0)
+    grid = np.full(voxels.max(axis=0) - grid_origin + 1, -1, dtype=np.int64)
+    grid[tuple((voxels - grid_origin).T)] = np.arange(len(voxels))
+    low = (voxels * fixed_size).min(axis=0)
+    high = (voxels * fixed_size + fixed_size).max(axis=0)
+    # Points of the moving tree outside the fixed tree's box are skipped fastest along the axis in which the moving
+    # tree is long and the box is short.
+    axis = int(np.argmax(np.ptp(moving, axis=0) / (high - low + 2 * moving_size + 1e-9)))
+    order = np.argsort(moving[:, axis], kind="stable")
+    return Geometry(
+        np.ascontiguousarray(fixed_size, dtype=float),
+        grid,
+        grid_origin,
+        np.concatenate(([0], np.cumsum(np.bincount(voxel_of_point, minlength=len(voxels))))),
+        np.argsort(voxel_of_point, kind="stable"),
+        low,
+        high,
+        np.ascontiguousarray(moving[order], dtype=float),
+        order,
+        np.ascontiguousarray(moving_size, dtype=float),
+        axis,
+    )
+
+
+def _divisor(size: np.ndarray) -> np.ndarray:
+    """A flat axis has one voxel, reached by dividing by something huge."""
+    return np.where(np.isclose(size, 0), np.finfo(float).max, size)
+
+
+def rotation_matrices(angles: np.ndarray) -> np.ndarray:
+    """Matrices (n, 3, 3) of Euler angles "xyz" in degrees (n, 3); shape (0, 3, 3) if no cell is rotated."""
+    if not np.any(angles):
+        return np.empty((0, 3, 3))
+    return Rotation.from_euler("xyz", angles, degrees=True).as_matrix()
+
+
+def cell_boxes(positions: np.ndarray, rotations: np.ndarray, kinds: np.ndarray, extents: np.ndarray) -> np.ndarray:
+    """Bounding boxes (n, 6), low corner then high corner, of cells of some morphologies.
+
+    :param kinds: number (n,) of each cell's morphology in ``extents`` (m, 2, 3), its low and high corner.
+    """
+    if not len(positions):
+        return np.empty((0, 6))
+    if not len(rotations):
+        return np.concatenate((extents[kinds, 0] + positions, extents[kinds, 1] + positions), axis=1)
+    corner = np.array(np.meshgrid([0, 1], [0, 1], [0, 1])).reshape(3, -1).T
+    corners = extents[kinds][:, corner, [0, 1, 2]]
+    turned = np.einsum("nij,nkj->nki", rotations, corners)
+    return np.concatenate((turned.min(axis=1) + positions, turned.max(axis=1) + positions), axis=1)
+
+
+def meeting_boxes(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Pairs (k, 2) of row numbers whose closed boxes meet, sorted by the first."""
+    return _meeting_boxes(np.ascontiguousarray(first), np.ascontiguousarray(second))
+
+
+@njit(cache=True)
+def _meeting_boxes(first, second):
+    found = 0
+    pairs = np.empty((max(len(first), 1024), 2), dtype=np.int64)
+    for i in range(len(first)):
+        for j in range(len(second)):
+            meets = True
+            for k in range(3):
+                if first[i, k] > second[j, k + 3] or second[j, k] > first[i, k + 3]:
+                    meets = False
+                    break
+            if meets:
+                if found == len(pairs):
+                    grown = np.empty((2 * len(pairs), 2), dtype=np.int64)
+                    grown[:found] = pairs
+                    pairs = grown
+                pairs[found, 0] = i
+                pairs[found, 1] = j
+                found += 1
+    return pairs[:found].copy()
+
+
+@njit(cache=True)
+def sample_per_row(counts, keep, uniforms):
+    """Mask (sum of counts,) that keeps ``keep[i]`` of the ``counts[i]`` entries of row i, all choices alike."""
+    mask = np.zeros(len(uniforms), dtype=np.bool_)
+    at = 0
+    for row in range(len(counts)):
+        left = counts[row]
+        wanted = keep[row]
+        for _ in range(counts[row]):
+            if uniforms[at] * left < wanted:
+                mask[at] = True
+                wanted -= 1
+            left -= 1
+            at += 1
+    return mask
+
+
+def touching(geometry, fixed_positions, fixed_rotations, moving_positions, moving_rotations, pairs) -> np.ndarray:
+    """Mask (k,) of the pairs whose placed trees have any two overlapping voxels."""
+    return _touching(geometry, fixed_positions, fixed_rotations, moving_positions, moving_rotations, pairs)
+
+
+def draw_contacts(
+    geometry, fixed_positions, fixed_rotations, moving_positions, moving_rotations, pairs, contacts, uniforms
+) -> np.ndarray:
+    """Point numbers (sum of contacts, 2), fixed and moving, of the contacts of touching pairs.
+
+    Every pair of points in overlapping voxels is equally likely, which is a pair of overlapping voxels weighted by
+    the points they hold and then a point of each.
+    """
+    return _draw_contacts(
+        geometry, fixed_positions, fixed_rotations, moving_positions, moving_rotations, pairs, contacts, uniforms
+    )
+
+
+@njit(cache=True)
+def _touching(geometry, fixed_positions, fixed_rotations, moving_positions, moving_rotations, pairs):
+    result = np.zeros(len(pairs), dtype=np.bool_)
+    weights = np.empty(len(geometry.moving), dtype=np.int64)
+    places = np.empty((len(geometry.moving), 3), dtype=np.int64)
+    for n in range(len(pairs)):
+        shift, turn, turned = _place(
+            fixed_positions, fixed_rotations, moving_positions, moving_rotations, pairs[n, 0], pairs[n, 1]
+        )
+        result[n] = _weigh(geometry, shift, turn, turned, weights, places, True)[2] > 0
+    return result
+
+
+@njit(cache=True)
+def _draw_contacts(
+    geometry, fixed_positions, fixed_rotations, moving_positions, moving_rotations, pairs, contacts, uniforms
+):
+    result = np.empty((len(uniforms), 2), dtype=np.int64)
+    weights = np.empty(len(geometry.moving), dtype=np.int64)
+    places = np.empty((len(geometry.moving), 3), dtype=np.int64)
+    at = 0
+    for n in range(len(pairs)):
+        if contacts[n] == 0:
+            continue
+        shift, turn, turned = _place(
+            fixed_positions, fixed_rotations, moving_positions, moving_rotations, pairs[n, 0], pairs[n, 1]
+        )
+        begin, end, total = _weigh(geometry, shift, turn, turned, weights, places, False)
+        cumulative = np.cumsum(weights[begin:end])
+        for _ in range(contacts[n]):
+            ticket = min(int(uniforms[at, 0] * total), total - 1)
+            point = begin + np.searchsorted(cumulative, ticket, side="right")
+            if point > begin:
+                ticket -= cumulative[point - begin - 1]
+            result[at, 0] = _member(geometry, places[point], ticket)
+            result[at, 1] = geometry.order[point]
+            at += 1
+    return result
+
+
+@njit(cache=True)
+def _place(fixed_positions, fixed_rotations, moving_positions, moving_rotations, i, j):
+    """Shift and rotation that take the moving tree into the frame of the fixed one."""
+    shift = moving_positions[j] - fixed_positions[i]
+    turn = np.eye(3)
+    turned = False
+    if len(moving_rotations) > 0:
+        turn = moving_rotations[j].copy()
+        turned = True
+    if len(fixed_rotations) > 0:
+        back = fixed_rotations[i].T.copy()
+        turn = back @ turn
+        shift = back @ shift
+        turned = True
+    return shift, turn, turned
+
+
+@njit(cache=True)
+def _weigh(geometry, shift, turn, turned, weights, places, any_will_do):
+    """Per moving point, the number of fixed points in voxels that overlap its own; their range and their sum.
+
+    ``places`` receives the grid index of the voxel each weighed point lies in.
+    """
+    size = geometry.moving_size
+    begin, end = 0, len(geometry.moving)
+    if not turned:
+        axis = geometry.axis
+        margin = 2 * size[axis] + 1e-6
+        ordered = geometry.moving[:, axis]
+        begin = np.searchsorted(ordered, geometry.low[axis] - margin - shift[axis])
+        end = np.searchsorted(ordered, geometry.high[axis] + margin - shift[axis], side="right")
+    total = 0
+    before = np.full(3, -(2**62), dtype=np.int64)
+    weight = 0
+    place = np.empty(3, dtype=np.int64)
+    point = np.empty(3)
+    for n in range(begin, end):
+        weights[n] = 0
+        near = True
+        for k in range(3):
+            if turned:
+                point[k] = (
+                    turn[k, 0] * geometry.moving[n, 0]
+                    + turn[k, 1] * geometry.moving[n, 1]
+                    + turn[k, 2] * geometry.moving[n, 2]
+                    + shift[k]
+                )
+            else:
+                point[k] = geometry.moving[n, k] + shift[k]
+            # A flat tree's voxel lies at 0 wherever its points are, as in the published voxelisation.
+            if size[k] > 1e-8:
+                margin = 2 * size[k] + 1e-6
+                if point[k] < geometry.low[k] - margin or point[k] > geometry.high[k] + margin:
+                    near = False
+                    break
+        if not near:
+            continue
+        for k in range(3):
+            place[k] = int(point[k] // size[k]) if size[k] > 1e-8 else (0 if point[k] >= 0 else -1)
+            places[n, k] = place[k]
+        if place[0] != before[0] or place[1] != before[1] or place[2] != before[2]:
+            weight = _weight_of(geometry, place)
+            before[:] = place
+        weights[n] = weight
+        total += weight
+        if any_will_do and total > 0:
+            break
+    return begin, end, total
+
+
+@njit(cache=True)
+def _span(geometry, place, k):
+    """Grid indices of the fixed voxels whose closed box may meet the moving voxel at ``place`` along axis k."""
+    size = geometry.fixed_size[k]
+    length = geometry.grid.shape[k]
+    if size <= 1e-8:
+        return 0, length
+    low = place[k] * geometry.moving_size[k]
+    high = low + geometry.moving_size[k]
+    first = int(low // size) - 1 - geometry.grid_origin[k]
+    last = int(high // size) + 2 - geometry.grid_origin[k]
+    return max(first, 0), min(last, length)
+
+
+@njit(cache=True)
+def _meets(geometry, place, k, cell):
+    low = place[k] * geometry.moving_size[k]
+    fixed_low = (cell + geometry.grid_origin[k]) * geometry.fixed_size[k]
+    return low <= fixed_low + geometry.fixed_size[k] and fixed_low <= low + geometry.moving_size[k]
+
+
+@njit(cache=True)
+def _weight_of(geometry, place):
+    weight = 0
+    x0, x1 = _span(geometry, place, 0)
+    y0, y1 = _span(geometry, place, 1)
+    z0, z1 = _span(geometry, place, 2)
+    for x in range(x0, x1):
+        if not _meets(geometry, place, 0, x):
+            continue
+        for y in range(y0, y1):
+            if not _meets(geometry, place, 1, y):
+                continue
+            for z in range(z0, z1):
+                voxel = geometry.grid[x, y, z]
+                if voxel >= 0 and _meets(geometry, place, 2, z):
+                    weight += geometry.first[voxel + 1] - geometry.first[voxel]
+    return weight
+
+
+@njit(cache=True)
+def _member(geometry, place, ticket):
+    """The fixed point number ``ticket`` among those in voxels that overlap the moving voxel at ``place``."""
+    x0, x1 = _span(geometry, place, 0)
+    y0, y1 = _span(geometry, place, 1)
+    z0, z1 = _span(geometry, place, 2)
+    for x in range(x0, x1):
+        if not _meets(geometry, place, 0, x):
+            continue
+        for y in range(y0, y1):
+            if not _meets(geometry, place, 1, y):
+                continue
+            for z in range(z0, z1):
+                voxel = geometry.grid[x, y, z]
+                if voxel >= 0 and _meets(geometry, place, 2, z):
+                    held = geometry.first[voxel + 1] - geometry.first[voxel]
+                    if ticket < held:
+                        return geometry.members[geometry.first[voxel] + ticket]
+                    ticket -= held
+    return -1
