@@ -18,10 +18,11 @@ import tempfile
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import yaml
-from bsb import Branch, Morphology, parse_morphology_content
+from bsb import Morphology, parse_morphology_content
 from numpy.typing import NDArray
 
 PACKAGE, VERSION, LICENCE = "dbbs-models", "6.0.0", "GPL-3.0-or-later"
@@ -33,10 +34,12 @@ PARSER = {"parser": "bsb", "skip_boundary_labels": ["soma"]}
 
 DUPLICATE = 1e-6
 """Consecutive samples closer than this (µm) are one point; the source's shortest true segment is 0.01."""
-STEP = 1e-3
+STEP = 5e-4
 """How far (µm) a sample that only marks a change of label moves along its own neurite."""
 DECIMALS = 4
 """Of coordinates and radii (µm)."""
+ROUND_TO = {"points": 0, "branches": 0, "length": 2, "mean_diameter": 3}
+"""Decimals of the manifest's morphometrics."""
 LENGTH_TOLERANCE = 1e-3
 """Largest relative change of the length under a label."""
 
@@ -92,7 +95,7 @@ class Tree:
         return lengths
 
 
-def stop(message: str) -> None:
+def stop(message: str) -> NoReturn:
     raise SystemExit(f"derive.py: {message}")
 
 
@@ -113,7 +116,6 @@ def read_labels(wheel: zipfile.ZipFile, cell: str) -> Labels:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == f"{cell}Model.swc_tags":
             return STANDARD_LABELS | ast.literal_eval(node.value)
     stop(f"{module} holds no swc_tags")
-    raise AssertionError
 
 
 def read_swc(text: str) -> Tree:
@@ -122,9 +124,9 @@ def read_swc(text: str) -> Tree:
     row_of = {int(number): row for row, number in enumerate(numbers)} | {-1: -1}
     tree = Tree(rows[:, 1].astype(int), rows[:, 2:5], rows[:, 5], np.array([row_of[p] for p in parents]))
     if (tree.parents < 0).sum() != 1 or (tree.parents >= np.arange(len(rows))).any():
-        stop("source is not one tree with parents before children")
+        stop("the samples are not one tree with parents before children")
     if tree.tags[0] != SOMA or tree.points[0].any():
-        stop("source does not start with a soma sample at the origin")
+        stop("the samples do not start with a soma sample at the origin")
     return tree
 
 
@@ -214,40 +216,32 @@ def own_tags(labels: Labels) -> dict[str, list[str]]:
     return {str(tag): names for tag, names in labels.items() if tag not in STANDARD_LABELS}
 
 
-def label_mask(branch: Branch, label: str) -> NDArray[np.bool_]:
-    return np.asarray(branch.get_label_mask([label]), dtype=bool)
+def label_mask(morphology: Morphology, label: str) -> NDArray[np.bool_]:
+    """Which of the morphology's points, branch by branch, have the label."""
+    return np.asarray(morphology.get_label_mask([label]), dtype=bool)
 
 
 def measure(morphology: Morphology, label: str) -> dict[str, float | int]:
     """Points, branches, length (µm) and length-weighted mean diameter (µm) of a labelled part.
 
-    A segment belongs to the part if both its ends do; a part without segments has the mean of its points.
+    A segment belongs to the part if both its ends do.
     """
-    n_points = n_branches = 0
-    lengths, diameters, loose = [], [], []
-    for branch in morphology.branches:
-        mask = label_mask(branch, label)
-        n_points += int(mask.sum())
-        n_branches += bool(mask.any())
-        inside = mask[1:] & mask[:-1]
-        lengths.append(np.linalg.norm(np.diff(branch.points, axis=0), axis=1)[inside])
-        diameters.append((branch.radii[1:] + branch.radii[:-1])[inside])
-        loose.append(2 * branch.radii[mask])
-    weights = np.concatenate(lengths)
-    values = np.concatenate(diameters)
-    diameter = np.average(values, weights=weights) if weights.sum() else np.concatenate(loose).mean()
+    mask = label_mask(morphology, label)
+    sizes = [len(branch) for branch in morphology.branches]
+    branch = np.repeat(np.arange(len(sizes)), sizes)
+    inside = mask[1:] & mask[:-1] & (branch[1:] == branch[:-1])
+    lengths = np.linalg.norm(np.diff(morphology.points, axis=0), axis=1)[inside]
+    diameters = (morphology.radii[1:] + morphology.radii[:-1])[inside]
     return {
-        "points": n_points,
-        "branches": n_branches,
-        "length": round(float(weights.sum()), 2),
-        "mean_diameter": round(float(diameter), 3),
+        "points": int(mask.sum()),
+        "branches": len(np.unique(branch[mask])),
+        "length": float(lengths.sum()),
+        "mean_diameter": float(np.average(diameters, weights=lengths)),
     }
 
 
-def bounds(morphology: Morphology, label: str) -> tuple[NDArray, NDArray]:
-    """Lowest and highest coordinates of the points under a label (``""``: of all)."""
-    parts = [b.points[label_mask(b, label)] if label else b.points for b in morphology.branches]
-    points = np.concatenate(parts)
+def bounds(points: NDArray) -> tuple[NDArray, NDArray]:
+    """Lowest and highest coordinates."""
     return points.min(axis=0), points.max(axis=0)
 
 
@@ -269,10 +263,10 @@ def check(cell: str, source_text: str, text: str, labels: Labels) -> Morphology:
         in_file = source.segment_lengths()[source.tags == SOMA].sum()
         old = in_file if name == "soma" else measure(before, name)["length"]
         new = measure(after, name)["length"]
-        if abs(new - old) > LENGTH_TOLERANCE * old + 10.0**-2:
-            stop(f"{cell}: the length of {name} changes from {old} to {new}")
+        if abs(new - old) > LENGTH_TOLERANCE * old:
+            stop(f"{cell}: the length of {name} changes from {old:.4f} to {new:.4f}")
     for name, axis, *expected in ORIENTATION[cell]:
-        for found, (low, high) in zip(bounds(after, name), expected, strict=True):
+        for found, (low, high) in zip(bounds(after.points[label_mask(after, name)]), expected, strict=True):
             if not low <= found[axis] <= high:
                 stop(f"{cell}: {name} ends at {'xyz'[axis]} = {found[axis]}, expected {low} to {high}")
     return after
@@ -281,7 +275,7 @@ def check(cell: str, source_text: str, text: str, labels: Labels) -> Morphology:
 def describe(cell: str, source: bytes, text: str, labels: Labels, morphology: Morphology) -> dict:
     """The cell's entry in the manifest."""
     tree = read_swc(text)
-    low, high = (np.round(corner, DECIMALS).tolist() for corner in bounds(morphology, ""))
+    low, high = (np.round(corner, DECIMALS).tolist() for corner in bounds(morphology.points))
     return {
         "name": cell,
         "file": f"{cell}.swc",
@@ -298,7 +292,10 @@ def describe(cell: str, source: bytes, text: str, labels: Labels, morphology: Mo
         "extent_um": {
             axis: list(ends) for axis, ends in zip("xyz", zip(low, high, strict=True), strict=True)
         },
-        "morphometrics_um": {name: measure(morphology, name) for name in label_names(tree, labels)},
+        "morphometrics_um": {
+            name: {key: round(value, ROUND_TO[key]) for key, value in measure(morphology, name).items()}
+            for name in label_names(tree, labels)
+        },
         "bsb": {
             "file": f"cerebellum://{cell}.swc",
             "name": cell,
