@@ -1,0 +1,32 @@
+"""Point neuron models for NEST: the NESTML sources, and nothing else but what makes them loadable.
+
+Once this package is imported, ``nest.Install("cerebmodule")`` works in this process and in those it starts.
+The module is built by the first import (about half a minute) and found in the user's cache by the later ones.
+Without NEST, and while a circuit is only compiled, nothing is built.
+
+:raises cerebellar_models.builders.nest_module.ModelBuildError: the module cannot be built here.
+"""
+
+import sys
+
+from ..builders import nest_module
+
+
+def _compiles_circuit() -> bool:
+    """Whether BSB compiles a circuit, which needs the names of the models but no simulator."""
+    try:
+        from .. import compile_mode
+    except ImportError:
+        return False
+    return bool(compile_mode.ACTIVE)
+
+
+def _ensure_module() -> None:
+    if nest_module.nest_installation() is None:
+        return
+    if not _compiles_circuit():
+        nest_module.build(lambda line: print(f"cerebellar-models: {line}", file=sys.stderr))
+    nest_module.make_loadable()
+
+
+_ensure_module()
