@@ -12,12 +12,18 @@ from numba import njit
 from scipy.spatial.transform import Rotation
 
 
+_FLAT = 1e-8  # µm; a voxel thinner than this is one of a flat tree
+_MARGIN = 1e-6  # µm; keeps points that touch a bound up to rounding
+_SLOTS = 128  # a power of two
+_NOWHERE = -(2**62)
+
+
 class Geometry(NamedTuple):
     """A fixed and a moving tree, ready to be placed.
 
     The fixed tree's occupied voxels are numbered through ``grid`` (-1 where empty), whose first cell has index
     ``grid_origin``; ``members[first[v]:first[v + 1]]`` are the points of voxel ``v``. The moving tree's points are
-    sorted along ``axis``; ``order`` gives their original numbers.
+    sorted along ``axis`` (``sorted`` is that coordinate); ``order`` gives their original numbers.
     """
 
     fixed_size: np.ndarray
@@ -28,6 +34,7 @@ class Geometry(NamedTuple):
     low: np.ndarray
     high: np.ndarray
     moving: np.ndarray
+    sorted: np.ndarray
     order: np.ndarray
     moving_size: np.ndarray
     axis: int
@@ -59,6 +66,7 @@ def prepare(fixed: np.ndarray, fixed_size: np.ndarray, moving: np.ndarray, movin
         low,
         high,
         np.ascontiguousarray(moving[order], dtype=float),
+        np.ascontiguousarray(moving[order, axis], dtype=float),
         order,
         np.ascontiguousarray(moving_size, dtype=float),
         axis,
@@ -212,53 +220,68 @@ def _place(fixed_positions, fixed_rotations, moving_positions, moving_rotations,
 
 
 @njit(cache=True)
+def _voxel_index(coordinate, size, inverse):
+    """``coordinate // size``, by multiplication where the rounding of the product cannot matter."""
+    if inverse == 0.0:  # a flat tree's voxel lies at 0 wherever its points are, as in the published voxelisation
+        return 0 if coordinate >= 0 else -1
+    quotient = coordinate * inverse
+    index = np.floor(quotient)
+    if quotient - index < 1e-9 or quotient - index > 1 - 1e-9:
+        index = coordinate // size
+    return int(index)
+
+
+@njit(cache=True)
 def _weigh(geometry, shift, turn, turned, weights, places, any_will_do):
     """Per moving point, the number of fixed points in voxels that overlap its own; their range and their sum.
 
     ``places`` receives the grid index of the voxel each weighed point lies in.
     """
     size = geometry.moving_size
-    begin, end = 0, len(geometry.moving)
+    moving = geometry.moving
+    # A point outside these bounds lies in a voxel that cannot reach the fixed tree's.
+    low, high, inverse = np.empty(3), np.empty(3), np.empty(3)
+    for k in range(3):
+        flat = size[k] <= _FLAT
+        inverse[k] = 0.0 if flat else 1 / size[k]
+        low[k] = -np.inf if flat else geometry.low[k] - size[k] - _MARGIN
+        high[k] = np.inf if flat else geometry.high[k] + size[k] + _MARGIN
+    begin, end = 0, len(moving)
     if not turned:
         axis = geometry.axis
-        margin = 2 * size[axis] + 1e-6
-        ordered = geometry.moving[:, axis]
-        begin = np.searchsorted(ordered, geometry.low[axis] - margin - shift[axis])
-        end = np.searchsorted(ordered, geometry.high[axis] + margin - shift[axis], side="right")
+        begin = np.searchsorted(geometry.sorted, low[axis] - shift[axis])
+        end = np.searchsorted(geometry.sorted, high[axis] - shift[axis], side="right")
+    # Many points share a voxel: the weights of those met last, found again by their place.
+    seen = np.full((_SLOTS, 3), _NOWHERE, dtype=np.int64)
+    seen_weight = np.empty(_SLOTS, dtype=np.int64)
     total = 0
-    before = np.full(3, -(2**62), dtype=np.int64)
-    weight = 0
-    place = np.empty(3, dtype=np.int64)
-    point = np.empty(3)
     for n in range(begin, end):
         weights[n] = 0
-        near = True
-        for k in range(3):
-            if turned:
-                point[k] = (
-                    turn[k, 0] * geometry.moving[n, 0]
-                    + turn[k, 1] * geometry.moving[n, 1]
-                    + turn[k, 2] * geometry.moving[n, 2]
-                    + shift[k]
-                )
-            else:
-                point[k] = geometry.moving[n, k] + shift[k]
-            # A flat tree's voxel lies at 0 wherever its points are, as in the published voxelisation.
-            if size[k] > 1e-8:
-                margin = 2 * size[k] + 1e-6
-                if point[k] < geometry.low[k] - margin or point[k] > geometry.high[k] + margin:
-                    near = False
-                    break
-        if not near:
+        x, y, z = moving[n, 0], moving[n, 1], moving[n, 2]
+        if turned:
+            x, y, z = (
+                turn[0, 0] * x + turn[0, 1] * y + turn[0, 2] * z,
+                turn[1, 0] * x + turn[1, 1] * y + turn[1, 2] * z,
+                turn[2, 0] * x + turn[2, 1] * y + turn[2, 2] * z,
+            )
+        z += shift[2]
+        if z < low[2] or z > high[2]:
             continue
-        for k in range(3):
-            place[k] = int(point[k] // size[k]) if size[k] > 1e-8 else (0 if point[k] >= 0 else -1)
-            places[n, k] = place[k]
-        if place[0] != before[0] or place[1] != before[1] or place[2] != before[2]:
-            weight = _weight_of(geometry, place)
-            before[:] = place
-        weights[n] = weight
-        total += weight
+        x += shift[0]
+        if x < low[0] or x > high[0]:
+            continue
+        y += shift[1]
+        if y < low[1] or y > high[1]:
+            continue
+        places[n, 0] = _voxel_index(x, size[0], inverse[0])
+        places[n, 1] = _voxel_index(y, size[1], inverse[1])
+        places[n, 2] = _voxel_index(z, size[2], inverse[2])
+        slot = (places[n, 0] * 7 + places[n, 1] * 61 + places[n, 2] * 419) & (_SLOTS - 1)
+        if seen[slot, 0] != places[n, 0] or seen[slot, 1] != places[n, 1] or seen[slot, 2] != places[n, 2]:
+            seen[slot] = places[n]
+            seen_weight[slot] = _weight_of(geometry, places[n])
+        weights[n] = seen_weight[slot]
+        total += weights[n]
         if any_will_do and total > 0:
             break
     return begin, end, total
@@ -269,12 +292,13 @@ def _span(geometry, place, k):
     """Grid indices of the fixed voxels whose closed box may meet the moving voxel at ``place`` along axis k."""
     size = geometry.fixed_size[k]
     length = geometry.grid.shape[k]
-    if size <= 1e-8:
+    if size <= _FLAT:
         return 0, length
     low = place[k] * geometry.moving_size[k]
     high = low + geometry.moving_size[k]
-    first = int(low // size) - 1 - geometry.grid_origin[k]
-    last = int(high // size) + 2 - geometry.grid_origin[k]
+    # One voxel more on either side than rounding could move them.
+    first = int(np.floor(low / size)) - 1 - geometry.grid_origin[k]
+    last = int(np.floor(high / size)) + 2 - geometry.grid_origin[k]
     return max(first, 0), min(last, length)
 
 
