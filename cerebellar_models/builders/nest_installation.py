@@ -29,7 +29,7 @@ class NestInstallation:
     """folder of NEST's C++ headers"""
     has_mpi: bool
     cxx11_abi: bool
-    """whether its ``std::string`` is ``std::__cxx11::basic_string``; manylinux2014 wheels have the older one"""
+    """whether its ``std::string`` is ``std::__cxx11::basic_string``; manylinux2014 wheels have the other"""
 
 
 @cache

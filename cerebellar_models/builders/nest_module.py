@@ -1,7 +1,10 @@
-"""Builds the NEST extension module ``cerebmodule`` from the NESTML models of the package, once per content.
+"""Builds the NEST extension module ``cerebmodule`` from the neuron models of the package, once per content.
 
-The module is kept in ``$XDG_CACHE_HOME/cerebellar-models/nest/<hash>/``, where the hash covers everything it is
-made from. A file under its final name is complete: it is written elsewhere, renamed, and confirmed by its
+NESTML generates the C++ of every model and of the module. Where C++ of the same name lies beside a NESTML file,
+it replaces the generated one: the NESTML is then the reference that the faster code is tested against.
+
+The module is kept in ``$XDG_CACHE_HOME/cerebellar-models/nest/<hash>/``, where the hash covers everything it
+is made from. A file under its final name is complete: it is written elsewhere, renamed, and confirmed by its
 checksum. Any number of processes may ask for it at once; one builds, the others wait.
 """
 
@@ -46,7 +49,7 @@ _HERE = Path(__file__).resolve().parent
 _SOURCES = _HERE.parent / "nest_models"
 # No -march=native: a home folder, and the cache in it, is shared by different kinds of nodes.
 _FLAGS = ("-std=c++20", "-O3", "-DNDEBUG", "-fPIC", "-fopenmp")
-# NEST's headers name one type of libltdl, whose header the wheel lacks; used where the system has none either.
+# NEST's headers name one type of libltdl, whose header the wheel lacks; used if the system has none.
 _LTDL_STAND_IN = "#pragma once\ntypedef struct lt__handle* lt_dlhandle;\n"
 
 Report = Callable[[str], None]
@@ -88,9 +91,8 @@ def build(report: Report | None = None) -> Path:
                 if not _is_complete(folder):
                     _build_in(folder, tell)
         except OSError as error:
-            raise ModelBuildError(
-                f"cannot write the NEST module to {folder} ({error.strerror}): make room or set XDG_CACHE_HOME"
-            ) from error
+            reason = f"cannot write the NEST module to {folder} ({error.strerror})"
+            raise ModelBuildError(f"{reason}: make room there or set XDG_CACHE_HOME") from error
     return folder / f"{MODULE}.so"
 
 
@@ -107,6 +109,10 @@ def make_loadable() -> None:
 
 def _sources() -> list[Path]:
     return sorted(_SOURCES.glob("*.nestml"))
+
+
+def _own_cpp() -> list[Path]:
+    return sorted([*_SOURCES.glob("*.cpp"), *_SOURCES.glob("*.h")])
 
 
 def _cache_folder() -> Path:
@@ -136,7 +142,7 @@ def _ingredients(nest: NestInstallation) -> Iterator[str]:
         yield "no NESTML"
     yield from (nest.version, str(nest.has_mpi), str(nest.cxx11_abi))
     yield from (_compiler(), platform.machine(), *_FLAGS)
-    for source in [*_sources(), *sorted(_HERE.glob("nest*.py"))]:
+    for source in [*_sources(), *_own_cpp(), *sorted(_HERE.glob("nest*.py"))]:
         yield source.name
         yield source.read_text()
 
@@ -194,7 +200,7 @@ def _build_in(folder: Path, tell: Report) -> None:
 def _compile_command(nest: NestInstallation) -> list[str]:
     """Compiler with all flags; looks for everything a build needs before it starts."""
     if importlib.util.find_spec("pynestml") is None:
-        raise ModelBuildError("NESTML, which generates the models, is not installed: pip install 'nestml>=9.0,<10'")
+        raise ModelBuildError("NESTML, which generates C++, is not installed: pip install 'nestml>=9.0,<10'")
     if shutil.which(_compiler()) is None:
         raise ModelBuildError(f"the C++ compiler {_compiler()} is missing: apt install g++ (or set CXX)")
     boost = boost_include()
@@ -218,6 +224,8 @@ def _generate(nest: NestInstallation, work: Path, log: Path) -> None:
         )
     if done.returncode != 0:
         raise ModelBuildError(f"NESTML failed to generate the neuron models: see {log}")
+    for replacement in _own_cpp():
+        shutil.copy(replacement, work)
 
 
 def _compile(command: list[str], work: Path, log: Path) -> None:

@@ -1,4 +1,6 @@
-"""Point neuron models for NEST: the NESTML sources, and nothing else but what makes them loadable.
+"""Point neuron models for NEST: their sources, and nothing else but what makes them loadable.
+
+A ``.nestml`` file defines each model; C++ of the same name beside it is the same model written for speed.
 
 Once this package is imported, ``nest.Install("cerebmodule")`` works in this process and in those it starts.
 The module is built by the first import (about half a minute) and found in the user's cache by the later ones.
