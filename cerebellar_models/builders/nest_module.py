@@ -1,7 +1,7 @@
 """Builds the NEST extension module ``cerebmodule`` from the neuron models of the package, once per content.
 
-NESTML generates the C++ of every model and of the module. Where C++ of the same name lies beside a NESTML file,
-it replaces the generated one: the NESTML is then the reference that the faster code is tested against.
+NESTML generates the C++ of every model and of the module. Where C++ of the same name lies beside a NESTML
+file, it replaces the generated one: the NESTML is then the reference that the faster code is tested against.
 
 The module is kept in ``$XDG_CACHE_HOME/cerebellar-models/nest/<hash>/``, where the hash covers everything it
 is made from. A file under its final name is complete: it is written elsewhere, renamed, and confirmed by its

@@ -4,8 +4,9 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <memory>
 #include <mutex>
-#include <numbers>
+#include <string>
 #include <utility>
 
 #include "dict_util.h"
@@ -18,33 +19,6 @@ namespace cerebellum
 {
 namespace
 {
-constexpr double NIL = 1e-15; // nS or pA: set to zero, before denormal numbers slow the processor down
-
-// Means over 0 < u < 1. The series are for small x, where the closed forms lose digits.
-double
-mean_decay( double x ) // of exp(-x u)
-{
-  return std::abs( x ) < 0.01 ? 1 - x / 2 + x * x / 6 - x * x * x / 24 : ( 1 - std::exp( -x ) ) / x;
-}
-
-double
-mean_rise( double x ) // of u exp(-x (1 - u)), and of (1 - exp(-x u)) / x
-{
-  return std::abs( x ) < 0.01 ? 0.5 - x / 6 + x * x / 24 - x * x * x / 120 : ( 1 - mean_decay( x ) ) / x;
-}
-
-double
-mean_linear_rise( double x ) // of the response at u of exp(-x u) to a ramp
-{
-  return std::abs( x ) < 0.01 ? 1. / 6 - x / 24 + x * x / 120 - x * x * x / 720 : ( 0.5 - mean_rise( x ) ) / x;
-}
-
-double
-mean_alpha( double x ) // of u exp(-x u)
-{
-  return std::abs( x ) < 0.01 ? 0.5 - x / 3 + x * x / 8 - x * x * x / 30 : ( mean_decay( x ) - std::exp( -x ) ) / x;
-}
-
 // A parameter of one receptor is an array element, all others are plain members.
 template < typename Visitor >
 void
@@ -82,8 +56,16 @@ for_each_state( State& s, Visitor visit )
 }
 
 void
-check( const Parameters& p )
+check( Parameters p )
 {
+  for_each_parameter( p,
+    []( const std::string& name, double& value )
+    {
+      if ( std::isnan( value ) )
+      {
+        throw nest::BadProperty( "eglif_cond_alpha_multisyn: " + name + " is not a number." );
+      }
+    } );
   const std::pair< const char*, bool > conditions[] = { { "C_m > 0", p.C_m > 0 },
     { "tau_m > 0", p.tau_m > 0 },
     { "t_ref >= 0", p.t_ref >= 0 },
@@ -100,33 +82,10 @@ check( const Parameters& p )
     }
   }
 }
-}
 
-Propagators::Propagators( const Parameters& parameters, const double resolution )
-  : p( parameters )
-  , h( resolution )
-  , h_C( h / p.C_m )
-  , leak( h / p.tau_m )
-  , V_silent( p.V_th + p.tau_V * std::log( 1e-12 / ( p.lambda_0 * h ) ) )
-  , I_dep_decay( std::exp( -p.k_1 * h ) )
-  , I_dep_mean( mean_decay( p.k_1 * h ) )
-  , adap_end( std::exp( -p.k_2 * h ) )
-  , adap_end_constant( p.k_adap * h * mean_decay( p.k_2 * h ) )
-  , adap_end_linear( p.k_adap * h * mean_rise( p.k_2 * h ) )
-  , adap_mean( mean_decay( p.k_2 * h ) )
-  , adap_mean_constant( p.k_adap * h * mean_rise( p.k_2 * h ) )
-  , adap_mean_linear( p.k_adap * h * mean_linear_rise( p.k_2 * h ) )
-  , refractory_steps( nest::Time( nest::Time::ms( p.t_ref ) ).get_steps() )
-{
-  for ( size_t i = 0; i < N_RECEPTORS; ++i )
-  {
-    const double x = h / p.tau_syn[ i ];
-    receptors[ i ] = { p.E_rev[ i ], x, std::exp( -x ), mean_decay( x ), mean_alpha( x ), std::numbers::e * x };
-  }
-}
-
+// The propagators for some parameters and time step: the same object for all neurons that ask for the same.
 std::shared_ptr< const Propagators >
-Propagators::shared( const Parameters& parameters, const double h )
+shared_propagators( const Parameters& parameters, const double h )
 {
   static std::mutex mutex;
   static std::map< std::pair< Parameters, double >, std::weak_ptr< const Propagators > > known;
@@ -139,6 +98,7 @@ Propagators::shared( const Parameters& parameters, const double h )
     entry = propagators;
   }
   return propagators;
+}
 }
 
 void
@@ -223,7 +183,7 @@ void
 eglif_cond_alpha_multisyn::pre_run_hook()
 {
   logger_.init();
-  propagators_ = Propagators::shared( parameters_, nest::Time::get_resolution().get_ms() );
+  propagators_ = shared_propagators( parameters_, nest::Time::get_resolution().get_ms() );
 }
 
 void
@@ -233,7 +193,7 @@ eglif_cond_alpha_multisyn::update( const nest::Time& origin, const long from, co
   InputBuffer::Row input;
   for ( long lag = from; lag < to; ++lag )
   {
-    step( c );
+    advance( state_, c );
     if ( state_.refractory > 0 )
     {
       --state_.refractory;
@@ -259,91 +219,6 @@ eglif_cond_alpha_multisyn::update( const nest::Time& origin, const long from, co
       state_.I_stim = input[ InputBuffer::CURRENT ];
     }
     logger_.record_data( origin.get_steps() + lag );
-  }
-}
-
-inline void
-eglif_cond_alpha_multisyn::step( const Propagators& c )
-{
-  const State start = state_;
-  double a = -c.leak;
-  double a_E = -c.leak * c.p.E_L; // a, each part times its reversal potential
-  double da = 0;                  // change of both over the step
-  double da_E = 0;
-  for ( size_t i = 0; i < N_RECEPTORS; ++i )
-  {
-    if ( start.g[ i ] + start.s[ i ] > NIL )
-    {
-      const auto& receptor = c.receptors[ i ];
-      const double mean = c.h_C * ( receptor.mean_g * start.g[ i ] + receptor.mean_s * start.s[ i ] );
-      state_.g[ i ] = receptor.decay * ( start.g[ i ] + start.s[ i ] );
-      state_.s[ i ] = receptor.decay * start.s[ i ];
-      const double change = c.h_C * ( state_.g[ i ] - start.g[ i ] );
-      a += mean;
-      a_E += mean * receptor.E_rev;
-      da += change;
-      da_E += change * receptor.E_rev;
-    }
-    else if ( start.s[ i ] != 0 )
-    {
-      state_.g[ i ] = state_.s[ i ] = 0;
-    }
-  }
-
-  if ( state_.refractory == 0 )
-  {
-    const double I_mean = c.p.I_e + start.I_stim + c.I_dep_mean * start.I_dep - c.adap_mean * start.I_adap
-      - c.adap_mean_constant * ( start.V_m - c.p.E_L );
-    if ( std::abs( a ) < 0.5 )
-    {
-      double b = a_E + c.h_C * I_mean;
-      b += ( a * da_E - da * b ) * ( 1. / 12 );
-      const double phi = 12 / ( 12 + a * ( 6 + a ) ); // Pade approximation of (1 - exp(-a))/a, good to 1e-4
-      state_.V_m += phi * ( b - a * start.V_m ) * ( 1 - phi * c.h_C * c.adap_mean_linear );
-    }
-    else
-    {
-      strong_step( c, start, a, I_mean );
-    }
-    state_.V_m = std::max( state_.V_m, c.p.V_min );
-  }
-  state_.I_adap = c.adap_end * start.I_adap + c.adap_end_constant * ( start.V_m - c.p.E_L )
-    + c.adap_end_linear * ( state_.V_m - start.V_m );
-  state_.I_dep = c.I_dep_decay * start.I_dep;
-  if ( std::abs( state_.I_dep ) < NIL )
-  {
-    state_.I_dep = 0;
-  }
-}
-
-void
-eglif_cond_alpha_multisyn::strong_step( const Propagators& c, const State& start, const double a, const double I_mean )
-{
-  const int parts = static_cast< int >( std::ceil( 4 * std::abs( a ) ) );
-  const double du = 1. / parts;
-  std::array< double, N_RECEPTORS > g = start.g, s = start.s;
-  for ( int part = 0; part < parts; ++part )
-  {
-    double pa = -c.leak * du;
-    double pb = du * ( c.h_C * I_mean - c.leak * c.p.E_L );
-    double da = 0, da_E = 0;
-    for ( size_t i = 0; i < N_RECEPTORS; ++i )
-    {
-      const auto& receptor = c.receptors[ i ];
-      const double x = receptor.x * du;
-      const double rise = s[ i ] * du;
-      const double mean = c.h_C * du * ( mean_decay( x ) * g[ i ] + mean_alpha( x ) * rise );
-      const double end = std::exp( -x ) * ( g[ i ] + rise );
-      const double change = c.h_C * du * ( end - g[ i ] );
-      g[ i ] = end;
-      s[ i ] *= std::exp( -x );
-      pa += mean;
-      pb += mean * receptor.E_rev;
-      da += change;
-      da_E += change * receptor.E_rev;
-    }
-    pb += ( pa * da_E - da * pb ) / 12;
-    state_.V_m += mean_decay( pa ) * ( pb - pa * state_.V_m );
   }
 }
 
