@@ -15,10 +15,12 @@ import functools
 import importlib.util
 import os
 import sys
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from bsb import config
+from bsb import config, plugins
 from bsb.cli.commands._commands import BsbCompile, BsbReconfigure, BsbSimulate
 from bsb.config import types
 from bsb.simulation.simulation import Simulation
@@ -53,7 +55,27 @@ class _AnySimulator(dict):
 def _enter_compile_mode() -> None:
     compile_mode.ACTIVE = True
     Simulation.__plugins__ = staticmethod(_AnySimulator)
+    _leave_backends_unloaded()
     _load_nest_seeds_alone()
+
+
+@dataclass(frozen=True)
+class _UnloadedBackend:
+    """Enough of a simulation backend for BSB to record which were installed."""
+
+    _bsb_entry_point: EntryPoint
+
+
+def _leave_backends_unloaded() -> None:
+    discover = plugins.discover
+
+    @functools.wraps(discover)
+    def discover_without_backends(category: str):
+        if category == "simulation_backends":
+            return {entry.name: _UnloadedBackend(entry) for entry in entry_points(group=f"bsb.{category}")}
+        return discover(category)
+
+    plugins.discover = discover_without_backends
 
 
 def _load_nest_seeds_alone() -> None:

@@ -1,0 +1,1 @@
+"""Running a circuit's stages: the run folder and its record, launching here, and the HPC side."""

@@ -1,0 +1,134 @@
+"""The stages of a run on this machine: models, compile, simulate, report. What is done is not done again."""
+
+import re
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cerebellar_models.builders import nest_module
+from cerebellar_models.circuits.compose import CIRCUIT_FILE
+from cerebellar_models.deploy import launch
+from cerebellar_models.deploy.run_folder import RunFolder, RunRecord, StageRecord
+from cerebellar_models.errors import RunError, UserError
+
+Tell = Callable[[str], None]
+
+# BSB announces each job it starts, and the time a simulation has reached.
+_JOB = re.compile(r"JobStatus\.RUNNING \{root\}\.(\w+)\.(\w+)")
+_SIMULATED = re.compile(r"(\d+(?:\.\d+)?) ?/ ?(\d+(?:\.\d+)?) ?ms")
+_PROGRESS_STEP_MS = 50.0
+
+
+def run_all(folder: RunFolder, record: RunRecord, tree: dict[str, Any], ranks: int, stage: "Stages") -> None:
+    """Runs every stage that is not done yet.
+
+    :raises RunError: a stage failed; what earlier stages made is kept, nothing of its own is.
+    :raises UserError: the stages cannot run here at all (no NEST, no MPI launcher).
+    """
+    nest = nest_module.nest_installation()
+    if nest is None and tree["simulations"]:
+        raise UserError("NEST is not installed; install the extra 'nest' (pip install 'cerebellar-models[nest]')")
+    if tree["simulations"]:
+        stage("models", lambda tell: _build_models(tell), done=nest_module.is_built)
+    stage("compile", lambda tell: _compile(folder, ranks, tell), done=folder.circuit.exists, ranks=ranks)
+    simulating_ranks = ranks if nest is not None and nest.has_mpi else 1
+    for name in tree["simulations"]:
+        stage(
+            f"simulate {name}",
+            lambda tell, name=name: _simulate(folder, name, simulating_ranks, tell),
+            done=(folder.results / name).exists,
+            ranks=simulating_ranks,
+        )
+    fresh = folder.report.exists() and not stage.worked
+    stage("report", lambda tell: write_report(folder, record), done=lambda: fresh)
+
+
+class Stages:
+    """Runs stages one by one, tells how they go, and keeps the record."""
+
+    def __init__(self, folder: RunFolder, record: RunRecord, tell: Tell, progress: Tell):
+        self._folder, self._record, self._tell, self._progress = folder, record, tell, progress
+        self.worked = False
+
+    def __call__(self, name: str, work: Callable[[Tell], None], done: Callable[[], bool], ranks: int = 1) -> None:
+        if done():
+            self._tell(f"{name}: done before")
+            return
+        self._tell(f"{name} …")
+        start = time.monotonic()
+        state = "failed"
+        try:
+            work(lambda text: self._progress(f"{name}: {text}"))
+            state = "done"
+            self.worked = True
+        finally:
+            seconds = time.monotonic() - start
+            self._record.stages[name] = StageRecord(state, round(seconds, 1), ranks)
+            self._folder.save(self._record)
+        self._tell(f"{name}: {seconds:.0f} s")
+
+
+def _build_models(tell: Tell) -> None:
+    try:
+        nest_module.build(tell)
+    except nest_module.ModelBuildError as error:
+        raise RunError(str(error)) from error
+
+
+def _compile(folder: RunFolder, ranks: int, tell: Tell) -> None:
+    # BSB writes into the working directory and leaves what a failed compile has written: let that be elsewhere.
+    scratch = _empty(folder.path / ".compile.partial")
+    command = launch.on_ranks(launch.bsb("compile", str(folder.configuration.resolve()), "-v4", "--clear"), ranks)
+
+    def see(line: str) -> None:
+        if match := _JOB.search(line):
+            tell(f"{match[1]} {match[2]}")
+
+    try:
+        launch.run(command, folder.logs / "compile.log", scratch, see)
+        (scratch / CIRCUIT_FILE).replace(folder.circuit)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _simulate(folder: RunFolder, name: str, ranks: int, tell: Tell) -> None:
+    folder.results.mkdir(exist_ok=True)
+    scratch = _empty(folder.results / f".{name}.partial", create=False)
+    arguments = ("simulate", str(folder.circuit.resolve()), name, "-o", str(scratch.resolve()), "-v3")
+
+    def see(line: str) -> None:
+        if match := _SIMULATED.search(line):
+            tell(f"{float(match[1]):.0f} of {float(match[2]):.0f} ms")
+
+    try:
+        launch.run(
+            launch.on_ranks(launch.bsb(*arguments), ranks),
+            folder.logs / f"simulate-{name}.log",
+            folder.path,
+            see,
+            {"BSB_SIM_PROGRESS": str(_PROGRESS_STEP_MS)},
+        )
+        if not list(scratch.glob("*.nio")):
+            raise RunError(f"bsb simulate {name} wrote no results (see {folder.logs / f'simulate-{name}.log'})")
+        scratch.rename(folder.results / name)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def write_report(folder: RunFolder, record: RunRecord) -> None:
+    """:raises UserError: the extra ``report`` is not installed; RunError: a result cannot be read."""
+    try:
+        from cerebellar_models.analysis.report import write_report as write
+    except ModuleNotFoundError as error:
+        raise UserError(f"report needs {error.name}; install the extra 'report' (pip install 'cerebellar-models[report]')") from error
+    activities: dict[str, Path | list[Path]] = dict(folder.activities())
+    write(folder.path, folder.circuit, activities, record.about | record.versions)
+
+
+def _empty(folder: Path, create: bool = True) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    if create:
+        folder.mkdir()
+    return folder

@@ -1,0 +1,111 @@
+"""A run folder and its record: what was asked for, what is done, with which versions and how long it took.
+
+    circuit.yaml   cerebellum.hdf5   logs/   results/<simulation>/*.nio   report.html   report.json   run.json
+"""
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cerebellar_models.circuits.compose import CIRCUIT_FILE
+from cerebellar_models.errors import UserError
+
+_VERSIONED = ("cerebellar-models", "bsb-core", "bsb-nest", "nest-simulator", "nestml", "numpy", "numba")
+
+
+@dataclass
+class StageRecord:
+    """How a stage ended: ``done`` or ``failed``, and how long it took in seconds."""
+
+    state: str
+    seconds: float
+    ranks: int = 1
+
+
+@dataclass
+class RunRecord:
+    """The content of run.json."""
+
+    about: dict[str, str]
+    versions: dict[str, str]
+    stages: dict[str, StageRecord] = field(default_factory=dict)
+
+
+class RunFolder:
+    """Paths inside a run folder, and its record on disk."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.configuration = path / "circuit.yaml"
+        self.circuit = path / CIRCUIT_FILE
+        self.logs = path / "logs"
+        self.results = path / "results"
+        self.report = path / "report.html"
+        self._record = path / "run.json"
+
+    def open(self, configuration: str, about: dict[str, str]) -> RunRecord:
+        """Starts the folder, or takes up the one that is there.
+
+        :raises UserError: it belongs to another configuration, or cannot be written.
+        """
+        try:
+            if self.configuration.exists():
+                if yaml.safe_load(self.configuration.read_text()) != yaml.safe_load(configuration):
+                    raise UserError(
+                        f"{self.path}: holds the run of another configuration; choose another folder with --output"
+                    )
+                return self.load()
+            if self.path.exists() and any(self.path.iterdir()):
+                raise UserError(f"{self.path}: is neither empty nor a run folder; choose another with --output")
+            self.logs.mkdir(parents=True, exist_ok=True)
+            record = RunRecord(about, installed_versions())
+            self.save(record)
+            write_atomically(self.configuration, configuration)
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot be written ({error.strerror}); choose another with --output") from error
+        return record
+
+    def load(self) -> RunRecord:
+        """:raises UserError: run.json is missing or not a run record."""
+        try:
+            content: dict[str, Any] = json.loads(self._record.read_text())
+            stages = {name: StageRecord(**stage) for name, stage in content["stages"].items()}
+            return RunRecord(content["about"], content["versions"], stages)
+        except FileNotFoundError as error:
+            raise UserError(f"{self.path}: is not a run folder (no run.json)") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"{self._record}: is not a run record; delete the folder and run again") from error
+
+    def save(self, record: RunRecord) -> None:
+        write_atomically(self._record, json.dumps(asdict(record), indent=2) + "\n")
+
+    def activities(self) -> dict[str, list[Path]]:
+        """Result files by simulation; unfinished results lie under another name."""
+        folders = sorted(self.results.iterdir()) if self.results.is_dir() else []
+        return {folder.name: sorted(folder.glob("*.nio")) for folder in folders if not folder.name.startswith(".")}
+
+
+def installed_versions() -> dict[str, str]:
+    """Versions of the packages a result depends on, without importing them."""
+    versions = {}
+    for package in _VERSIONED:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed"
+    return versions
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Under a temporary name first, so that a file with the final name is complete."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        temporary.write_text(text)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
