@@ -1,0 +1,147 @@
+"""Numbers of one simulation: rates and intervals per population, beside published ones. Pure."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cerebellar_models.analysis.data import Activity, Recording
+from cerebellar_models.analysis.reference import PublishedRate, Reference
+from cerebellar_models.analysis.structure import Spread, spread
+
+_SHORTEST_BIN = 5.0  # ms
+_MOST_BINS = 1000
+_MS_PER_S = 1000.0
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Population rate over time: spikes per cell and second in bins of equal width from 0 ms."""
+
+    bin_ms: float
+    rates_hz: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Against the published figures, which count only the cells that fired. Deviations are relative."""
+
+    published: PublishedRate
+    rate_deviation: float | None
+    isi_deviation: float | None
+    within_tolerance: bool
+
+
+@dataclass(frozen=True)
+class PopulationNumbers:
+    """One recorded population.
+
+    The rate comes in two definitions: over all recorded cells, and over those that fired at least once
+    (the published one). Intervals exist only in cells with two spikes or more, so the interval figures
+    are the same in both: the mean interval of a cell, averaged over cells, and the coefficient of
+    variation of a cell's intervals (from three spikes on), averaged over cells.
+    """
+
+    recorder: str
+    cell_type: str
+    recorded_cells: int
+    silent_cells: int
+    spikes: int
+    rate_all_hz: Spread
+    rate_firing_hz: Spread
+    mean_isi_ms: float | None
+    cv_isi: float | None
+    histogram: Histogram
+    comparison: Comparison | None
+
+
+@dataclass(frozen=True)
+class ActivityNumbers:
+    """One simulation; ``title`` is what the caller calls it, ``simulation`` its name in the configuration."""
+
+    title: str
+    simulation: str
+    simulator: str
+    duration_ms: float
+    populations: tuple[PopulationNumbers, ...]
+
+
+def activity_numbers(
+    title: str, activity: Activity, state: str | None, reference: Reference | None
+) -> ActivityNumbers:
+    """:param state: the circuit's state, which selects the published figures; None compares with none."""
+    published = reference.rates(state, activity.simulation) if reference and state else {}
+    tolerance = reference.tolerance if reference else 0.0
+    return ActivityNumbers(
+        title=title,
+        simulation=activity.simulation,
+        simulator=str(activity.configuration.get("simulator", "")),
+        duration_ms=activity.duration,
+        populations=tuple(
+            population_numbers(recording, activity.duration, published.get(recording.cell_type), tolerance)
+            for recording in activity.recordings
+        ),
+    )
+
+
+def population_numbers(
+    recording: Recording, duration: float, published: PublishedRate | None = None, tolerance: float = 0.0
+) -> PopulationNumbers:
+    """
+    :param duration: ms.
+    :param tolerance: largest relative deviation of the rate that counts as agreement.
+    """
+    index = np.searchsorted(recording.cells, recording.spike_cells)
+    spikes = np.bincount(index, minlength=len(recording.cells))
+    rates = spikes * _MS_PER_S / duration
+    firing = spread(rates[spikes > 0])
+    means, cvs = _intervals(recording.spike_cells, recording.spike_times)
+    mean_isi = spread(means).mean
+    return PopulationNumbers(
+        recorder=recording.recorder,
+        cell_type=recording.cell_type,
+        recorded_cells=len(recording.cells),
+        silent_cells=int(np.count_nonzero(spikes == 0)),
+        spikes=len(recording.spike_times),
+        rate_all_hz=spread(rates),
+        rate_firing_hz=firing,
+        mean_isi_ms=mean_isi,
+        cv_isi=spread(cvs).mean,
+        histogram=_histogram(recording, duration),
+        comparison=_compare(firing.mean, mean_isi, published, tolerance) if published else None,
+    )
+
+
+def _intervals(cells: NDArray[np.int64], times: NDArray[np.float64]) -> tuple[NDArray, NDArray]:
+    """Mean interval (ms) of each cell with two spikes or more, CV of each with three or more."""
+    order = np.lexsort((times, cells))
+    same_cell = np.diff(cells[order]) == 0
+    intervals = np.diff(times[order])[same_cell]
+    _, owner, number = np.unique(cells[order][1:][same_cell], return_inverse=True, return_counts=True)
+    mean = np.bincount(owner, intervals, len(number)) / number
+    variance = np.bincount(owner, (intervals - mean[owner]) ** 2, len(number)) / number
+    varied = number >= 2
+    return mean, np.sqrt(variance[varied]) / mean[varied]
+
+
+def _histogram(recording: Recording, duration: float) -> Histogram:
+    """The last bin may reach past the end; its rate is over the time that was simulated."""
+    width = max(_SHORTEST_BIN, _SHORTEST_BIN * np.ceil(duration / _MOST_BINS / _SHORTEST_BIN))
+    edges = np.append(np.arange(0.0, duration, width), duration)
+    counts, _ = np.histogram(recording.spike_times, edges)
+    rates = counts * _MS_PER_S / np.diff(edges) / max(len(recording.cells), 1)
+    return Histogram(float(width), tuple(rates.tolist()))
+
+
+def _compare(rate: float | None, isi: float | None, published: PublishedRate, tolerance: float) -> Comparison:
+    rate_deviation = _deviation(rate or 0.0, published.mean_rate_hz)
+    return Comparison(
+        published=published,
+        rate_deviation=rate_deviation,
+        isi_deviation=_deviation(isi, published.mean_isi_ms),
+        within_tolerance=rate_deviation is not None and abs(rate_deviation) <= tolerance,
+    )
+
+
+def _deviation(value: float | None, published: float | None) -> float | None:
+    return value / published - 1 if value is not None and published else None

@@ -1,0 +1,51 @@
+"""What was compiled and what was recorded, as values in memory."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Tree = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Contacts:
+    """The synaptic contacts of one projection between one presynaptic and one postsynaptic cell type."""
+
+    name: str
+    presynaptic: str
+    postsynaptic: str
+    pre_cells: NDArray[np.int32]  # (contacts,): a cell's index within its type
+    post_cells: NDArray[np.int32]  # (contacts,)
+
+
+@dataclass(frozen=True, eq=False)
+class CircuitData:
+    """A compiled circuit. ``positions`` lacks the types whose cells are nowhere in space."""
+
+    configuration: Tree
+    counts: dict[str, int]
+    positions: dict[str, NDArray[np.float64]]  # (cells, 3), µm
+    projections: tuple[Contacts, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """The spikes one recorder took from the cells of one type. ``cells`` holds the silent ones too."""
+
+    recorder: str
+    cell_type: str
+    cells: NDArray[np.int64]  # (cells,): indices within the type, ascending, each once
+    spike_times: NDArray[np.float64]  # (spikes,), ms
+    spike_cells: NDArray[np.int64]  # (spikes,): which of ``cells`` fired
+
+
+@dataclass(frozen=True, eq=False)
+class Activity:
+    """One finished simulation. ``configuration`` is the tree of the simulation as it was run."""
+
+    simulation: str
+    duration: float  # ms
+    configuration: Tree
+    recordings: tuple[Recording, ...]

@@ -1,0 +1,206 @@
+"""Opens compiled circuits (BSB HDF5) and recordings (Neo NIX), and tells in one line what is wrong with one.
+
+The layouts are those of bsb-hdf5 8.0 and of the multiplexed recordings of BSB 8.0. Both are read directly,
+because opening a network with BSB imports the simulator its configuration names.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from cerebellar_models.analysis.data import Activity, CircuitData, Contacts, Recording, Tree
+from cerebellar_models.errors import RunError, UserError
+
+Spikes = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]  # watched cells, times, which fired
+
+
+def read_circuit(path: Path) -> CircuitData:
+    """The circuit in a file that ``bsb compile`` wrote.
+
+    :raises UserError: there is no such file.
+    :raises RunError: it is cut short, damaged, in use by a writer, or not a compiled circuit.
+    """
+    with _explained(path, "not a readable circuit"), h5py.File(path, "r") as file:
+        for group in ("files", "placement", "connectivity"):
+            if group not in file:
+                raise RunError(f"{path}: not a compiled circuit: it has no '{group}'")
+        tree = _active_configuration(path, file)
+        missing = [cell_type for cell_type in tree["cell_types"] if cell_type not in file["placement"]]
+        if missing:
+            raise RunError(f"{path}: unfinished compilation: no cells of type {', '.join(missing)}")
+        chunks = {name: _cells_per_chunk(group) for name, group in file["placement"].items()}
+        return CircuitData(
+            configuration=tree,
+            counts={name: sum(chunks[name].values()) for name in chunks},
+            positions=dict(_positions(file["placement"], chunks)),
+            projections=tuple(_contacts(path, group, chunks) for group in file["connectivity"].values()),
+        )
+
+
+def read_activity(paths: Path | Iterable[Path]) -> Activity:
+    """One simulation's recordings. Several files are shares of the same run, as MPI ranks leave them.
+
+    :raises UserError: there is no such file, none is given, or the files come from different runs.
+    :raises RunError: one is cut short, damaged, or of a simulation that did not reach its end.
+    """
+    files = [paths] if isinstance(paths, Path) else list(dict.fromkeys(paths))
+    if not files:
+        raise UserError("activity: no file given")
+    blocks = [(path, block) for path in files for block in _read_blocks(path)]
+    first, head = blocks[0]
+    for path, block in blocks[1:]:
+        if block.annotations.get("bsb_simulation_id") != head.annotations.get("bsb_simulation_id"):
+            raise UserError(f"{path}: not of the same run as {first}; give each run a name of its own")
+    with _explained(first, "not a readable recording"):
+        tree = json.loads(head.annotations["config"])
+        duration = float(tree["duration"])
+        simulation = str(head.annotations.get("sim_name") or head.name)
+    shares: dict[tuple[str, str], list[Spikes]] = defaultdict(list)
+    reached = 0.0
+    for path, block in blocks:
+        with _explained(path, "not a readable recording"):
+            for segment in block.segments:
+                reached = max(reached, float(segment.annotations.get("t_stop_ms", duration)))
+                for train in segment.spiketrains:
+                    for key, spikes in _by_cell_type(train):
+                        shares[key].append(spikes)
+    if not shares:
+        raise RunError(
+            f"{first}: no recorded spikes: the simulation did not finish, or has no spike recorder"
+        )
+    if reached < duration:
+        raise RunError(f"{first}: the simulation stopped at {reached:g} of {duration:g} ms")
+    return Activity(simulation, duration, tree, tuple(_joined(*key, parts) for key, parts in shares.items()))
+
+
+@contextmanager
+def _explained(path: Path, what: str) -> Iterator[None]:
+    """Turns whatever goes wrong while reading into one line about the file."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    if path.stat().st_size == 0:
+        raise RunError(f"{path}: {what}: the file is empty")
+    try:
+        yield
+    except (UserError, RunError):
+        raise
+    except Exception as error:  # damage surfaces anywhere below: in HDF5, NIX, Neo or the JSON they hold
+        text = " ".join(str(error).split())
+        if "truncated file" in text:
+            reason = "it is cut short, its writer did not finish"
+        elif "unable to lock file" in text:
+            reason = "another process is writing it"
+        elif "file signature not found" in text:
+            reason = "it is not an HDF5 file"
+        else:
+            reason = f"it is damaged or of another layout ({type(error).__name__}: {text[:200]})"
+        raise RunError(f"{path}: {what}: {reason}") from error
+
+
+def _active_configuration(path: Path, file: h5py.File) -> Tree:
+    for stored in file["files"].values():
+        if json.loads(stored.attrs.get("meta", "{}")).get("active_config"):
+            return json.loads(stored[()])
+    raise RunError(f"{path}: not a compiled circuit: it holds no configuration")
+
+
+def _in_order(group: h5py.Group) -> list[str]:
+    """The chunks in the order in which BSB numbers the cells of a type."""
+    return sorted(group, key=int)
+
+
+def _cells_per_chunk(placement: h5py.Group) -> dict[str, int]:
+    counts = json.loads(placement.attrs.get("chunks", "{}"))
+    return {chunk: int(counts.get(chunk, 0)) for chunk in _in_order(placement)}
+
+
+def _positions(
+    placement: h5py.Group, chunks: dict[str, dict[str, int]]
+) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    for name, counts in chunks.items():
+        blocks = [placement[name][chunk]["position"][()] for chunk in counts]
+        positions = np.concatenate([np.empty((0, 3)), *blocks])
+        if len(positions) == sum(counts.values()):
+            yield name, positions
+        elif len(positions):
+            raise ValueError(f"{len(positions)} positions for {sum(counts.values())} cells of type {name}")
+
+
+def _contacts(path: Path, group: h5py.Group, chunks: dict[str, dict[str, int]]) -> Contacts:
+    """Reads the incoming half, of which the outgoing half is a copy in another order."""
+    name, pre, post = (str(group.attrs[key]) for key in ("tag", "pre", "post"))
+    starts = {cell_type: _first_cells(chunks[cell_type]) for cell_type in {pre, post}}
+    pre_cells: list[NDArray[np.int32]] = [np.empty(0, np.int32)]
+    post_cells: list[NDArray[np.int32]] = [np.empty(0, np.int32)]
+    for post_chunk, block in group["inc"].items():
+        post_cells.append((block["local_locs"][()][:, 0] + starts[post][post_chunk]).astype(np.int32))
+        pre_cells.append(_global_cells(block, starts[pre]))
+    contacts = Contacts(name, pre, post, np.concatenate(pre_cells), np.concatenate(post_cells))
+    expected = int(group.attrs.get("len", len(contacts.post_cells)))
+    if len(contacts.post_cells) != expected or len(contacts.pre_cells) != expected:
+        raise RunError(f"{path}: unfinished compilation: {name} lacks some of its {expected} contacts")
+    for cells, cell_type in ((contacts.pre_cells, pre), (contacts.post_cells, post)):
+        if len(cells) and not 0 <= cells.min() <= cells.max() < sum(chunks[cell_type].values()):
+            raise ValueError(f"{name} names a {cell_type} that does not exist")
+    return contacts
+
+
+def _first_cells(counts: dict[str, int]) -> dict[str, int]:
+    """Index, within the type, of the first cell of each chunk."""
+    totals = np.cumsum([0, *counts.values()])
+    return dict(zip(counts, totals.tolist(), strict=False))
+
+
+def _global_cells(block: h5py.Group, starts: dict[str, int]) -> NDArray[np.int32]:
+    """Presynaptic cells of a block of contacts, which stores each source chunk's contacts as one run of rows.
+
+    The block's attributes name, by chunk, the row where the run begins.
+    """
+    cells = block["global_locs"][()][:, 0]
+    runs = sorted((int(row), chunk) for chunk, row in block.attrs.items() if chunk != "chunk_list")
+    ends = [row for row, _ in runs[1:]] + [len(cells)]
+    for (begin, chunk), end in zip(runs, ends, strict=True):
+        cells[begin:end] += starts[chunk]
+    return cells.astype(np.int32)
+
+
+def _read_blocks(path: Path) -> list[Any]:
+    from neo.io import NixIO  # slow to import, and circuits do not need it
+
+    with _explained(path, "not a readable recording"):
+        with NixIO(str(path), mode="ro") as file:
+            blocks = file.read_all_blocks()
+        if not blocks:
+            raise RunError(f"{path}: holds no simulation")
+        return blocks
+
+
+def _by_cell_type(train: Any) -> Iterator[tuple[tuple[str, str], Spikes]]:
+    """Splits a spike train that speaks for many cells: ((recorder, cell type), its spikes)."""
+    notes = train.annotations
+    roster = json.loads(notes["bsb_roster"]) if notes.get("bsb_multiplexed") else notes
+    if notes.get("bsb_direction") != "record" or "bsb_cell_id" not in roster:
+        return
+    cells = np.atleast_1d(np.asarray(roster["bsb_cell_id"], dtype=np.int64))
+    types = np.atleast_1d(np.asarray(roster["bsb_ps_name"]))
+    times = train.rescale("ms").magnitude.astype(np.float64)
+    alone = np.zeros(len(times), dtype=np.int64)
+    index = np.atleast_1d(train.array_annotations.get("bsb_target_index", alone)).astype(np.int64)
+    if len(index) != len(times):
+        raise ValueError(f"{len(times)} spikes of {len(index)} cells")
+    for cell_type in np.unique(types):
+        fired = types[index] == cell_type
+        spikes = cells[types == cell_type], times[fired], cells[index[fired]]
+        yield (str(notes["bsb_device_name"]), str(cell_type)), spikes
+
+
+def _joined(recorder: str, cell_type: str, parts: list[Spikes]) -> Recording:
+    cells, times, fired = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Recording(recorder, cell_type, np.unique(cells), times, fired)
