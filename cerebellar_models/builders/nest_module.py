@@ -154,7 +154,7 @@ def _digest(file: Path) -> str:
 def _is_complete(folder: Path) -> bool:
     try:
         return (folder / "sha256").read_text() == _digest(folder / f"{MODULE}.so")
-    except FileNotFoundError:
+    except OSError:
         return False
 
 
@@ -228,8 +228,8 @@ def _generate(nest: NestInstallation, work: Path, log: Path) -> None:
         shutil.copy(replacement, work)
 
 
-def _compile(command: list[str], work: Path, log: Path) -> None:
-    """Compile the files in ``work`` side by side, one per core, and link them."""
+def _compile(command: list[str], work: Path, log: Path, module: str = MODULE) -> None:
+    """Compile the files in ``work`` side by side, one per core, and link them to ``module``."""
     (work / "stand-in").mkdir()
     (work / "stand-in" / "ltdl.h").write_text(_LTDL_STAND_IN)
     files = sorted(work.glob("*.cpp"))
@@ -245,6 +245,6 @@ def _compile(command: list[str], work: Path, log: Path) -> None:
             running = [run(*places, "-c", file.name, "-o", f"{file.stem}.o") for file in group]
             codes += [process.wait() for process in running]
         if not any(codes):
-            codes.append(run("-shared", *(f"{file.stem}.o" for file in files), "-o", f"{MODULE}.so").wait())
+            codes.append(run("-shared", *(f"{file.stem}.o" for file in files), "-o", f"{module}.so").wait())
     if any(codes):
         raise ModelBuildError(f"the C++ compiler failed on the neuron models: see {log}")
