@@ -1,0 +1,42 @@
+# Two commands: `make run` (clone to report) and `make test`. Neither needs root; both make their own .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN_FLAGS ?= --species mouse --state awake --preset canonical --simulation basal_activity --duration 1000 --threads 2
+PYTEST_FLAGS ?= -n 2
+
+# A changed dependency list is a changed stamp; everything else is used again.
+STAMP := $(VENV)/.installed-$(shell cksum < pyproject.toml | cut -d' ' -f1)
+
+.PHONY: run test check bench clean require
+.DEFAULT_GOAL := run
+
+run: $(STAMP)
+	$(BIN)/cerebellar-models run $(RUN_FLAGS)
+
+test: $(STAMP)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest $(PYTEST_FLAGS)
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/overlap_rule.py
+
+clean:
+	rm -rf $(VENV) runs build dist
+
+$(STAMP): pyproject.toml | require
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[nest,parallel,report,dev]'
+	@rm -f $(VENV)/.installed-* && touch $@
+
+require:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	  || { echo "make: needs Python 3.11 or newer as $(PYTHON): apt install python3, or make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
+	  || { echo "make: $(PYTHON) has no venv module: apt install python3-venv" >&2; exit 1; }
+	@command -v $${CXX:-g++} >/dev/null \
+	  || { echo "make: no C++ compiler for the neuron models: apt install g++" >&2; exit 1; }
