@@ -58,13 +58,13 @@ def check_large_enough(tree: Tree) -> None:
         for fibre in rule.get("pre_cell_types", ()):
             needs[fibre] = max(needs[fibre], rule.get("convergence", 1) + _SPARE_FIBRES)
     expected = {cell_type: _placed(tree, cell_type, number) for cell_type, number in counts.items()}
-    for cell_type, needed in needs.items():
-        if expected[cell_type] < needed:
-            grow = needed / expected[cell_type] if expected[cell_type] else float("inf")
-            raise UserError(
-                f"size: {x:g} x {y:g} µm holds about {expected[cell_type]:.1f} {cell_type} but needs {needed:g}; "
-                f"choose an area of at least {x * y * grow:.0f} µm²"
-            )
+    short = [
+        f"about {expected[cell_type]:.1f} {cell_type} where {needed:g} are needed"
+        for cell_type, needed in needs.items()
+        if expected[cell_type] < needed
+    ]
+    if short:
+        raise UserError(f"size: {x:g} x {y:g} µm is too small: it holds {', '.join(short)}; give a larger x or y")
 
 
 def _placed(tree: Tree, cell_type: str, target: float) -> float:
