@@ -19,12 +19,11 @@ from cerebellar_models.analysis.reference import Reference, load_reference, othe
 from cerebellar_models.analysis.structure import Structure, structure
 from cerebellar_models.errors import RunError
 
-HTML_FILE = "report.html"
-JSON_FILE = "report.json"
 _TEMPLATE = "report.html.j2"
 _THIN_SPACE = "\N{NARROW NO-BREAK SPACE}"
 _NONE = "\N{EN DASH}"
-_CLEAN_TOOLBAR = {"displaylogo": False, "responsive": True}
+# Plotly 7 offers to send a figure to its makers' server unless told not to.
+_PLOTLY_CONFIG = {"displaylogo": False, "showSendToCloud": False, "plotlyServerURL": "", "responsive": True}
 
 
 @dataclass(frozen=True)
@@ -49,9 +48,13 @@ class Report:
 
 
 def write_report(
-    folder: Path, circuit: Path, activities: Mapping[str, Path | list[Path]], about: Mapping[str, str]
+    folder: Path,
+    circuit: Path,
+    activities: Mapping[str, Path | list[Path]],
+    about: Mapping[str, str],
+    name: str = "report",
 ) -> ReportFiles:
-    """Writes ``report.html`` and ``report.json`` into ``folder``; both appear complete or not at all.
+    """Writes ``<name>.html`` and ``<name>.json`` into ``folder``; both appear complete or not at all.
 
     :param activities: recordings by the title of their simulation; several files are shares of one run.
     :param about: what stands under the title, in this order: versions, seed, date. Its ``species`` and
@@ -65,7 +68,7 @@ def write_report(
     report = build_report(compiled, recorded, dict(about), reference)
     page = render_page(report, compiled, recorded)
     numbers = json.dumps(asdict(report), indent=1, ensure_ascii=False, allow_nan=False)
-    files = ReportFiles(folder / HTML_FILE, folder / JSON_FILE)
+    files = ReportFiles(folder / f"{name}.html", folder / f"{name}.json")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _replace_together({files.json: numbers, files.html: page})
@@ -163,7 +166,7 @@ def _by_content(sentences: dict[str, tuple[str, ...]]) -> list[tuple[str, tuple[
 
 
 def _embedded(figure: go.Figure, name: str) -> str:
-    return figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config=_CLEAN_TOOLBAR)
+    return figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config=_PLOTLY_CONFIG)
 
 
 def _replace_together(contents: dict[Path, str]) -> None:
