@@ -11,7 +11,7 @@ from cerebellar_models.analysis.activity import PopulationNumbers
 from cerebellar_models.analysis.data import Activity, CircuitData, Recording, Tree
 
 MOST_ROWS = 100  # cells of a population in a raster
-MOST_MARKS = 15_000  # spikes of a population in a raster: 16 bytes each on the page
+MOST_MARKS = 10_000  # spikes of a population in a raster: 16 bytes each on the page
 MOST_SOMATA = 400  # cells of a type among the soma positions
 _FEWEST_ROWS = 28  # a smaller population gets as much height, so that its label has room
 _GAP = 8  # rows between two populations of a raster
