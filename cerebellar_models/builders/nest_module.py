@@ -22,6 +22,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from ..cache import cache_folder
 from .nest_installation import (
     ModelBuildError,
     NestInstallation,
@@ -68,7 +69,7 @@ def module_folder() -> Path:
     content = hashlib.sha256()
     for part in _ingredients(_require_nest()):
         content.update(part.encode() + b"\0")
-    return _cache_folder() / content.hexdigest()[:20]
+    return cache_folder() / "nest" / content.hexdigest()[:20]
 
 
 def is_built() -> bool:
@@ -113,11 +114,6 @@ def _sources() -> list[Path]:
 
 def _own_cpp() -> list[Path]:
     return sorted([*_SOURCES.glob("*.cpp"), *_SOURCES.glob("*.h")])
-
-
-def _cache_folder() -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "cerebellar-models" / "nest"
 
 
 def _require_nest() -> NestInstallation:
@@ -220,7 +216,10 @@ def _generate(nest: NestInstallation, work: Path, log: Path) -> None:
     with log.open("w") as output:
         done = subprocess.run(
             [sys.executable, script, nest.version, MODULE, str(work), *sources],
-            stdout=output, stderr=subprocess.STDOUT, cwd=work, check=False,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=work,
+            check=False,
         )
     if done.returncode != 0:
         raise ModelBuildError(f"NESTML failed to generate the neuron models: see {log}")
@@ -235,6 +234,7 @@ def _compile(command: list[str], work: Path, log: Path, module: str = MODULE) ->
     files = sorted(work.glob("*.cpp"))
     places = ["-I.", "-idirafter", "stand-in"]
     with log.open("a") as output:
+
         def run(*arguments: str) -> subprocess.Popen[bytes]:
             return subprocess.Popen([*command, *arguments], stdout=output, stderr=subprocess.STDOUT, cwd=work)
 

@@ -61,10 +61,14 @@ def choose(
     if threads < 1:
         raise UserError(f"threads: {threads} is not at least 1")
     neuron_model = _known("neuron model", neuron_model or defaults["neuron_model"], species.neuron_models)
-    synapse_model = _known("synapse model", synapse_model or defaults["synapse_model"], species.synapse_models)
+    synapse_model = _known(
+        "synapse model", synapse_model or defaults["synapse_model"], species.synapse_models
+    )
     fitted_to = species.synapse_models[synapse_model]["neuron_model"]
     if fitted_to != neuron_model:
-        raise UserError(f"synapse model: '{synapse_model}' is fitted to neuron model '{fitted_to}', not '{neuron_model}'")
+        raise UserError(
+            f"synapse model: '{synapse_model}' is fitted to neuron model '{fitted_to}', not '{neuron_model}'"
+        )
     return CircuitChoices(
         species=species.name,
         state=_known("state", state or defaults["state"], species.states),

@@ -37,7 +37,9 @@ def compose(species: Species, choices: CircuitChoices, manifest: Tree) -> Tree:
 
 
 def _morphologies(circuit: Tree, manifest: Tree) -> list[Tree]:
-    used = [name for cell in circuit["cell_types"].values() for name in cell["spatial"].get("morphologies", ())]
+    used = [
+        name for cell in circuit["cell_types"].values() for name in cell["spatial"].get("morphologies", ())
+    ]
     return [copy.deepcopy(manifest[name]["bsb"]) for name in used]
 
 
@@ -57,7 +59,9 @@ def _simulation(species: Species, choices: CircuitChoices, name: str, circuit: T
         "threads": choices.threads,
         "modules": list(neurons["nest_modules"]),
         "cell_models": cell_models,
-        "connection_models": {rule: {"synapses": [synapses[rule]]} for rule in circuit["connectivity"] if rule in synapses},
+        "connection_models": {
+            rule: {"synapses": [synapses[rule]]} for rule in circuit["connectivity"] if rule in synapses
+        },
         "devices": {key: _device(device, circuit) for key, device in paradigm["devices"].items()},
     }
 

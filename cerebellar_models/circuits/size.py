@@ -64,7 +64,9 @@ def check_large_enough(tree: Tree) -> None:
         if expected[cell_type] < needed
     ]
     if short:
-        raise UserError(f"size: {x:g} x {y:g} µm is too small: it holds {', '.join(short)}; give a larger x or y")
+        raise UserError(
+            f"size: {x:g} x {y:g} µm is too small: it holds {', '.join(short)}; give a larger x or y"
+        )
 
 
 def _placed(tree: Tree, cell_type: str, target: float) -> float:

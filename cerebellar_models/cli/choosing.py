@@ -17,12 +17,18 @@ _OPTIONS = (
     click.option("--state", help="State of the animal, such as in_vitro or awake."),
     click.option("--size", type=(float, float), metavar="X Y", help="Extent in µm, instead of a preset."),
     click.option("--preset", help="Named extent: tiny, canonical."),
-    click.option("--simulation", "simulations", multiple=True, help="Paradigm; may be repeated.  [default: all]"),
+    click.option(
+        "--simulation", "simulations", multiple=True, help="Paradigm; may be repeated.  [default: all]"
+    ),
     click.option("--neuron-model", help="Point neuron model."),
     click.option("--synapse-model", help="Set of synapse parameters."),
     click.option("--seed", type=int, help="Seed of everything random.  [default: 1234]"),
-    click.option("--threads", type=int, default=1, show_default=True, help="Threads of a simulation, per rank."),
-    click.option("--duration", type=float, metavar="MS", help="Duration of the simulations.  [default: each one's own]"),
+    click.option(
+        "--threads", type=int, default=1, show_default=True, help="Threads of a simulation, per rank."
+    ),
+    click.option(
+        "--duration", type=float, metavar="MS", help="Duration of the simulations.  [default: each one's own]"
+    ),
     click.option(
         "--self-connections",
         is_flag=True,
@@ -47,7 +53,9 @@ def choice_options(command: Callable) -> Callable:
 
 def configuration_text(choices: CircuitChoices, tree: Tree) -> str:
     """The configuration as YAML, with what was chosen on top."""
-    return f"# {recap(choices)}\n" + yaml.dump(tree, Dumper=_NoAliases, sort_keys=False, allow_unicode=True, width=110)
+    return f"# {recap(choices)}\n" + yaml.dump(
+        tree, Dumper=_NoAliases, sort_keys=False, allow_unicode=True, width=110
+    )
 
 
 def recap(choices: CircuitChoices) -> str:

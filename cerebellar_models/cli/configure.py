@@ -14,7 +14,9 @@ from cerebellar_models.errors import UserError
 
 @click.command()
 @choice_options
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("circuit.yaml"), show_default=True)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), default=Path("circuit.yaml"), show_default=True
+)
 def configure(choices: CircuitChoices, tree: Tree, output: Path) -> None:
     """Write one BSB configuration (.yaml or .json) from your choices.
 

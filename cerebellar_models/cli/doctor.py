@@ -10,6 +10,7 @@ from importlib.util import find_spec
 import click
 
 from cerebellar_models.errors import UserError
+from cerebellar_models.extras import install_hint
 
 
 def _python() -> str:
@@ -31,7 +32,7 @@ def _mpi() -> str:
     except UserError as error:
         raise _Missing(str(error)) from error
     if find_spec("mpi4py") is None:
-        raise _Missing("mpirun but no mpi4py: pip install 'cerebellar-models[parallel]'")
+        raise _Missing(f"mpirun but no mpi4py: {install_hint('parallel')}")
     return f"{launcher}, {os.cpu_count()} cores"
 
 
@@ -41,7 +42,7 @@ def _nest() -> str:
     try:
         nest = nest_module.nest_installation()
         if nest is None:
-            raise _Missing("not installed: pip install 'cerebellar-models[nest]'")
+            raise _Missing(f"not installed: {install_hint('nest')}")
         module = "built" if nest_module.is_built() else "not built yet: cerebellar-models models build"
     except nest_module.ModelBuildError as error:
         raise _Missing(str(error)) from error
@@ -51,14 +52,14 @@ def _nest() -> str:
 
 def _neuron() -> str:
     if find_spec("neuron") is None:
-        raise _Missing("not installed: pip install 'cerebellar-models[neuron]' (multicompartment cells only)")
+        raise _Missing(f"not installed (multicompartment cells only): {install_hint('neuron')}")
     return "installed"
 
 
 def _report() -> str:
     missing = [name for name in ("jinja2", "neo", "nixio", "plotly") if find_spec(name) is None]
     if missing:
-        raise _Missing(f"no {', '.join(missing)}: pip install 'cerebellar-models[report]'")
+        raise _Missing(f"no {', '.join(missing)}: {install_hint('report')}")
     return "installed"
 
 

@@ -20,7 +20,9 @@ _PROGRESS_INTERVAL_S = 10.0
 @click.command()
 @choice_options
 @click.option("--ranks", type=int, default=1, show_default=True, help="MPI ranks of compile and simulate.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Run folder.  [default: runs/<choices>]")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Run folder.  [default: runs/<choices>]"
+)
 def run(choices: CircuitChoices, tree: Tree, ranks: int, output: Path | None) -> None:
     """Build the models, compile the circuit, simulate it and report, all into one run folder.
 

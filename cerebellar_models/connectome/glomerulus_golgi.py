@@ -14,7 +14,7 @@ _RANK_CUT = 0.15
 
 
 @config.node
-class ConnectomeGlomerulusGolgi(InvertedRoI, ConnectionStrategy, classmap_entry="glom_golgi"):
+class ConnectomeGlomerulusGolgi(InvertedRoI, ConnectionStrategy, classmap_entry="glom_golgi"):  # type: ignore[call-arg]
     """Connects every glomerulus within ``radius`` of a Golgi soma to it, once.
 
     The contact lies on the tip of a dendrite near the glomerulus: with the n tips sorted by their distance to the
@@ -43,8 +43,9 @@ class ConnectomeGlomerulusGolgi(InvertedRoI, ConnectionStrategy, classmap_entry=
                 rng = self.get_rng(
                     key=("connectivity", self.name, glomeruli.cell_type.name, golgi_type.name, roi_key(post))
                 )
+                tips, locations = self._tips(golgi_type)
                 source, target = self._connect_to(
-                    glomeruli.load_positions(), cells.load_positions(), *self._tips(golgi_type), rng
+                    glomeruli.load_positions(), cells.load_positions(), tips, locations, rng
                 )
                 if len(source):
                     self.connect_cells(glomeruli, cells, source, target)
@@ -53,7 +54,9 @@ class ConnectomeGlomerulusGolgi(InvertedRoI, ConnectionStrategy, classmap_entry=
         near = cKDTree(glomeruli).query_ball_point(somata, self.radius, return_sorted=True)
         source = np.concatenate([*near, []]).astype(int)
         cells = np.repeat(np.arange(len(somata)), [len(row) for row in near])
-        distances = np.linalg.norm(glomeruli[source][:, np.newaxis] - somata[cells][:, np.newaxis] - tips, axis=2)
+        distances = np.linalg.norm(
+            glomeruli[source][:, np.newaxis] - somata[cells][:, np.newaxis] - tips, axis=2
+        )
         share = -_RANK_SCALE * np.log1p(rng.random(len(source)) * np.expm1(-_RANK_CUT / _RANK_SCALE))
         rank = (share * len(tips)).astype(int)
         tip = np.argsort(distances, axis=1)[np.arange(len(source)), rank]

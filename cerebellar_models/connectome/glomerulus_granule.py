@@ -23,7 +23,7 @@ class _Glomeruli:
 
 
 @config.node
-class ConnectomeGlomerulusGranule(InvertedRoI, ConnectionStrategy, classmap_entry="glom_gran"):
+class ConnectomeGlomerulusGranule(InvertedRoI, ConnectionStrategy, classmap_entry="glom_gran"):  # type: ignore[call-arg]
     """Gives each granule cell ``convergence`` glomeruli of as many different fibres, one for each dendrite.
 
     Fibres come in random order; each that has glomeruli within ``radius`` gives one of them, drawn uniformly. If
@@ -58,7 +58,9 @@ class ConnectomeGlomerulusGranule(InvertedRoI, ConnectionStrategy, classmap_entr
             chosen = self._choose(glomeruli, cells.load_positions(), rng)
             tips = self._tips(granule_type)
             dendrites = np.argsort(rng.random((len(cells), len(tips))), axis=1)[:, : self.convergence]
-            target = np.column_stack((np.repeat(np.arange(len(cells)), self.convergence), tips[dendrites.ravel()]))
+            target = np.column_stack(
+                (np.repeat(np.arange(len(cells)), self.convergence), tips[dendrites.ravel()])
+            )
             source = chosen.ravel()
             for kind, glomerulus_type in enumerate(self.presynaptic.cell_types):
                 mine = (source >= glomeruli.first[kind]) & (source < glomeruli.first[kind + 1])
@@ -74,13 +76,19 @@ class ConnectomeGlomerulusGranule(InvertedRoI, ConnectionStrategy, classmap_entr
         first = np.concatenate(([0], np.cumsum(counts)))
         candidates = np.concatenate([*near, []]).astype(np.int64)
         chosen, found = _draw_of_different_fibres(
-            first, candidates, glomeruli.fibres[candidates], rng.random((len(candidates), 2)), self.convergence
+            first,
+            candidates,
+            glomeruli.fibres[candidates],
+            rng.random((len(candidates), 2)),
+            self.convergence,
         )
         for cell in np.flatnonzero(found < self.convergence):
             self._reach_further(glomeruli, cells[cell], chosen[cell], found[cell], rng)
         return chosen
 
-    def _reach_further(self, glomeruli: _Glomeruli, cell: np.ndarray, chosen: np.ndarray, found: int, rng) -> None:
+    def _reach_further(
+        self, glomeruli: _Glomeruli, cell: np.ndarray, chosen: np.ndarray, found: int, rng
+    ) -> None:
         remaining = np.setdiff1d(glomeruli.fibres, glomeruli.fibres[chosen[:found]])
         for slot, fibre in enumerate(rng.permutation(remaining)[: self.convergence - found], start=found):
             own = np.flatnonzero(glomeruli.fibres == fibre)
@@ -95,7 +103,9 @@ class ConnectomeGlomerulusGranule(InvertedRoI, ConnectionStrategy, classmap_entr
         for fibre_type, glomerulus_type, source, target in connections_from(
             self.scaffold, [rule.name for rule in self.pre_glom_strats]
         ):
-            fibres[first[kinds.index(glomerulus_type)] + target[:, 0]] = fibre_first[fibre_type] + source[:, 0]
+            fibres[first[kinds.index(glomerulus_type)] + target[:, 0]] = (
+                fibre_first[fibre_type] + source[:, 0]
+            )
         known = len(np.unique(fibres[fibres >= 0]))
         if known < self.convergence:
             raise ConnectivityError(
@@ -109,7 +119,9 @@ class ConnectomeGlomerulusGranule(InvertedRoI, ConnectionStrategy, classmap_entr
     def _tips(self, granule_type) -> np.ndarray:
         tips = tips_of(first_morphology(granule_type), self.postsynaptic.morphology_labels)[1]
         if len(tips) < self.convergence:
-            raise ConnectivityError(f"{self.name}: {granule_type.name} has {len(tips)} dendrites, not {self.convergence}")
+            raise ConnectivityError(
+                f"{self.name}: {granule_type.name} has {len(tips)} dendrites, not {self.convergence}"
+            )
         return tips
 
 

@@ -19,7 +19,7 @@ class _Contacts:
 
 
 @config.node
-class ConnectomeGolgiGlomerulus(ConnectionStrategy, classmap_entry="golgi_glom"):
+class ConnectomeGolgiGlomerulus(ConnectionStrategy, classmap_entry="golgi_glom"):  # type: ignore[call-arg]
     """Lets each Golgi cell inhibit every cell that its glomeruli excite.
 
     A Golgi cell takes up to ``divergence`` of the glomeruli within ``radius`` of its soma, nearest first. Each cell

@@ -15,14 +15,18 @@ def positions_of(cell_types: list[CellType]) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(positions), np.concatenate(([0], np.cumsum([len(block) for block in positions])))
 
 
-def connections_from(scaffold, strategy_names: list[str]) -> Iterator[tuple[CellType, CellType, np.ndarray, np.ndarray]]:
+def connections_from(
+    scaffold, strategy_names: list[str]
+) -> Iterator[tuple[CellType, CellType, np.ndarray, np.ndarray]]:
     """What earlier strategies connected: both cell types, and locations (n, 3) with global cell numbers."""
     for name in strategy_names:
         for tag in scaffold.connectivity[name].get_output_names():
             try:
                 connections = scaffold.get_connectivity_set(tag)
             except Exception as error:
-                raise ConnectivityError(f"'{tag}' holds no connections yet: does the rule depend on '{name}'?") from error
+                raise ConnectivityError(
+                    f"'{tag}' holds no connections yet: does the rule depend on '{name}'?"
+                ) from error
             source, target = connections.load_connections().as_globals().all()
             yield connections.pre_type, connections.post_type, source, target
 
@@ -46,5 +50,7 @@ def first_morphology(cell_type: CellType):
     """
     loaders = list(cell_type.get_placement_set().load_morphologies()._loaders)
     if len(loaders) != 1:
-        raise ConnectivityError(f"{cell_type.name} needs exactly one morphology for this rule, it has {len(loaders)}")
+        raise ConnectivityError(
+            f"{cell_type.name} needs exactly one morphology for this rule, it has {len(loaders)}"
+        )
     return loaders[0].load()

@@ -11,7 +11,6 @@ import numpy as np
 from numba import njit
 from scipy.spatial.transform import Rotation
 
-
 _FLAT = 1e-8  # µm; a voxel thinner than this is one of a flat tree
 _MARGIN = 1e-6  # µm; keeps points that touch a bound up to rounding
 _SLOTS = 128  # a power of two
@@ -40,7 +39,9 @@ class Geometry(NamedTuple):
     axis: int
 
 
-def prepare(fixed: np.ndarray, fixed_size: np.ndarray, moving: np.ndarray, moving_size: np.ndarray) -> Geometry:
+def prepare(
+    fixed: np.ndarray, fixed_size: np.ndarray, moving: np.ndarray, moving_size: np.ndarray
+) -> Geometry:
     """Cuts the fixed tree into voxels and sorts the moving one.
 
     :param fixed: points (n, 3); ``fixed_size``: its voxels' extent (3,), 0 along an axis in which it is flat.
@@ -85,7 +86,9 @@ def rotation_matrices(angles: np.ndarray) -> np.ndarray:
     return Rotation.from_euler("xyz", angles, degrees=True).as_matrix()
 
 
-def cell_boxes(positions: np.ndarray, rotations: np.ndarray, kinds: np.ndarray, extents: np.ndarray) -> np.ndarray:
+def cell_boxes(
+    positions: np.ndarray, rotations: np.ndarray, kinds: np.ndarray, extents: np.ndarray
+) -> np.ndarray:
     """Bounding boxes (n, 6), low corner then high corner, of cells of some morphologies.
 
     :param kinds: number (n,) of each cell's morphology in ``extents`` (m, 2, 3), its low and high corner.
@@ -144,7 +147,9 @@ def sample_per_row(counts, keep, uniforms):
     return mask
 
 
-def touching(geometry, fixed_positions, fixed_rotations, moving_positions, moving_rotations, pairs) -> np.ndarray:
+def touching(
+    geometry, fixed_positions, fixed_rotations, moving_positions, moving_rotations, pairs
+) -> np.ndarray:
     """Mask (k,) of the pairs whose placed trees have any two overlapping voxels."""
     return _touching(geometry, fixed_positions, fixed_rotations, moving_positions, moving_rotations, pairs)
 
@@ -158,7 +163,14 @@ def draw_contacts(
     the points they hold and then a point of each.
     """
     return _draw_contacts(
-        geometry, fixed_positions, fixed_rotations, moving_positions, moving_rotations, pairs, contacts, uniforms
+        geometry,
+        fixed_positions,
+        fixed_rotations,
+        moving_positions,
+        moving_rotations,
+        pairs,
+        contacts,
+        uniforms,
     )
 
 
@@ -222,7 +234,9 @@ def _place(fixed_positions, fixed_rotations, moving_positions, moving_rotations,
 @njit(cache=True)
 def _voxel_index(coordinate, size, inverse):
     """``coordinate // size``, by multiplication where the rounding of the product cannot matter."""
-    if inverse == 0.0:  # a flat tree's voxel lies at 0 wherever its points are, as in the published voxelisation
+    if (
+        inverse == 0.0
+    ):  # a flat tree's voxel lies at 0 wherever its points are, as in the published voxelisation
         return 0 if coordinate >= 0 else -1
     quotient = coordinate * inverse
     index = np.floor(quotient)

@@ -33,7 +33,9 @@ class _ToGlomerulus(InvertedRoI, ConnectionStrategy, abc.ABC):
             for fibre_set, positions in fibres:
                 mine = np.flatnonzero((chosen >= first) & (chosen < first + len(positions)))
                 if len(mine):
-                    self.connect_cells(fibre_set, glomeruli, _without_point(chosen[mine] - first), _without_point(mine))
+                    self.connect_cells(
+                        fibre_set, glomeruli, _without_point(chosen[mine] - first), _without_point(mine)
+                    )
                 first += len(positions)
 
 
@@ -53,7 +55,7 @@ def _without_point(cells: np.ndarray) -> np.ndarray:
 
 
 @config.node
-class ConnectomeMossyGlomerulus(_ToGlomerulus, classmap_entry="mossy_glom"):
+class ConnectomeMossyGlomerulus(_ToGlomerulus, classmap_entry="mossy_glom"):  # type: ignore[call-arg]
     """One mossy fibre for each glomerulus, from a box around it (see :class:`_ToGlomerulus`).
 
     Source: Sultan 2001, doi:10.1046/j.0953-816x.2001.01593.x.
@@ -69,7 +71,7 @@ class ConnectomeMossyGlomerulus(_ToGlomerulus, classmap_entry="mossy_glom"):
 
 
 @config.node
-class ConnectomeUBCGlomerulus(_ToGlomerulus, classmap_entry="ubc_glom"):
+class ConnectomeUBCGlomerulus(_ToGlomerulus, classmap_entry="ubc_glom"):  # type: ignore[call-arg]
     """One unipolar brush cell for each of its glomeruli, from a sphere around it (see :class:`_ToGlomerulus`)."""
 
     radius: float = config.attr(type=types.float(min=0), required=True)

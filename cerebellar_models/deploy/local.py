@@ -4,6 +4,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from cerebellar_models.circuits.compose import CIRCUIT_FILE
 from cerebellar_models.deploy import launch
 from cerebellar_models.deploy.run_folder import RunFolder, RunRecord, StageRecord
 from cerebellar_models.errors import RunError, UserError
+from cerebellar_models.extras import install_hint
 
 Tell = Callable[[str], None]
 
@@ -29,15 +31,15 @@ def run_all(folder: RunFolder, record: RunRecord, tree: dict[str, Any], ranks: i
     """
     nest = nest_module.nest_installation()
     if nest is None and tree["simulations"]:
-        raise UserError("NEST is not installed; install the extra 'nest' (pip install 'cerebellar-models[nest]')")
+        raise UserError(f"NEST is not installed: {install_hint('nest')}")
     if tree["simulations"]:
-        stage("models", lambda tell: _build_models(tell), done=nest_module.is_built)
-    stage("compile", lambda tell: _compile(folder, ranks, tell), done=folder.circuit.exists, ranks=ranks)
+        stage("models", _build_models, done=nest_module.is_built)
+    stage("compile", partial(_compile, folder, ranks), done=folder.circuit.exists, ranks=ranks)
     simulating_ranks = ranks if nest is not None and nest.has_mpi else 1
     for name in tree["simulations"]:
         stage(
             f"simulate {name}",
-            lambda tell, name=name: _simulate(folder, name, simulating_ranks, tell),
+            partial(_simulate, folder, name, simulating_ranks),
             done=(folder.results / name).exists,
             ranks=simulating_ranks,
         )
@@ -52,7 +54,9 @@ class Stages:
         self._folder, self._record, self._tell, self._progress = folder, record, tell, progress
         self.worked = False
 
-    def __call__(self, name: str, work: Callable[[Tell], None], done: Callable[[], bool], ranks: int = 1) -> None:
+    def __call__(
+        self, name: str, work: Callable[[Tell], None], done: Callable[[], bool], ranks: int = 1
+    ) -> None:
         if done():
             self._tell(f"{name}: done before")
             return
@@ -80,7 +84,9 @@ def _build_models(tell: Tell) -> None:
 def _compile(folder: RunFolder, ranks: int, tell: Tell) -> None:
     # BSB writes into the working directory and leaves what a failed compile has written: let that be elsewhere.
     scratch = _empty(folder.path / ".compile.partial")
-    command = launch.on_ranks(launch.bsb("compile", str(folder.configuration.resolve()), "-v4", "--clear"), ranks)
+    command = launch.on_ranks(
+        launch.bsb("compile", str(folder.configuration.resolve()), "-v4", "--clear"), ranks
+    )
 
     def see(line: str) -> None:
         if match := _JOB.search(line):
@@ -111,7 +117,9 @@ def _simulate(folder: RunFolder, name: str, ranks: int, tell: Tell) -> None:
             {"BSB_SIM_PROGRESS": str(_PROGRESS_STEP_MS)},
         )
         if not list(scratch.glob("*.nio")):
-            raise RunError(f"bsb simulate {name} wrote no results (see {folder.logs / f'simulate-{name}.log'})")
+            raise RunError(
+                f"bsb simulate {name} wrote no results (see {folder.logs / f'simulate-{name}.log'})"
+            )
         scratch.rename(folder.results / name)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -122,7 +130,7 @@ def write_report(folder: RunFolder, record: RunRecord) -> None:
     try:
         from cerebellar_models.analysis.report import write_report as write
     except ModuleNotFoundError as error:
-        raise UserError(f"report needs {error.name}; install the extra 'report' (pip install 'cerebellar-models[report]')") from error
+        raise UserError(f"report needs {error.name}: {install_hint('report')}") from error
     activities: dict[str, Path | list[Path]] = dict(folder.activities())
     write(folder.path, folder.circuit, activities, record.about | record.versions)
 

@@ -1,6 +1,6 @@
 """A run folder and its record: what was asked for, what is done, with which versions and how long it took.
 
-    circuit.yaml   cerebellum.hdf5   logs/   results/<simulation>/*.nio   report.html   report.json   run.json
+circuit.yaml   cerebellum.hdf5   logs/   results/<simulation>/*.nio   report.html   report.json   run.json
 """
 
 import json
@@ -61,13 +61,17 @@ class RunFolder:
                     )
                 return self.load()
             if self.path.exists() and any(self.path.iterdir()):
-                raise UserError(f"{self.path}: is neither empty nor a run folder; choose another with --output")
+                raise UserError(
+                    f"{self.path}: is neither empty nor a run folder; choose another with --output"
+                )
             self.logs.mkdir(parents=True, exist_ok=True)
             record = RunRecord(about, installed_versions())
             self.save(record)
             write_atomically(self.configuration, configuration)
         except OSError as error:
-            raise UserError(f"{self.path}: cannot be written ({error.strerror}); choose another with --output") from error
+            raise UserError(
+                f"{self.path}: cannot be written ({error.strerror}); choose another with --output"
+            ) from error
         return record
 
     def load(self) -> RunRecord:
@@ -79,7 +83,9 @@ class RunFolder:
         except FileNotFoundError as error:
             raise UserError(f"{self.path}: is not a run folder (no run.json)") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{self._record}: is not a run record; delete the folder and run again") from error
+            raise UserError(
+                f"{self._record}: is not a run record; delete the folder and run again"
+            ) from error
 
     def save(self, record: RunRecord) -> None:
         write_atomically(self._record, json.dumps(asdict(record), indent=2) + "\n")
@@ -87,7 +93,9 @@ class RunFolder:
     def activities(self) -> dict[str, list[Path]]:
         """Result files by simulation; unfinished results lie under another name."""
         folders = sorted(self.results.iterdir()) if self.results.is_dir() else []
-        return {folder.name: sorted(folder.glob("*.nio")) for folder in folders if not folder.name.startswith(".")}
+        return {
+            folder.name: sorted(folder.glob("*.nio")) for folder in folders if not folder.name.startswith(".")
+        }
 
 
 def installed_versions() -> dict[str, str]:

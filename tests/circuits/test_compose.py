@@ -70,7 +70,10 @@ def test_adaptation_is_stable_in_every_cell():
 
 def test_relays_repeat_spikes():
     models = tree()["simulations"]["basal_activity"]["cell_models"]
-    assert {cell for cell, model in models.items() if model["model"] == "parrot_neuron"} == {"mossy_fibers", "glomerulus"}
+    assert {cell for cell, model in models.items() if model["model"] == "parrot_neuron"} == {
+        "mossy_fibers",
+        "glomerulus",
+    }
 
 
 @pytest.mark.parametrize(("extent", "centre"), [((300, 200), [150, 100, 65]), ((500, 80), [250, 40, 65])])
@@ -87,7 +90,9 @@ def test_the_stimulus_moves_with_the_granular_layer(extent, centre):
 def test_no_delay_is_below_the_smallest_synaptic_delay():
     """A device at 0.1 ms would set NEST's communication interval and slow the simulation down 2.7 times."""
     for simulation in tree()["simulations"].values():
-        synaptic = [s["delay"] for model in simulation["connection_models"].values() for s in model["synapses"]]
+        synaptic = [
+            s["delay"] for model in simulation["connection_models"].values() for s in model["synapses"]
+        ]
         assert min(device["delay"] for device in simulation["devices"].values()) >= min(synaptic)
 
 
@@ -132,5 +137,7 @@ def test_configuring_imports_neither_simulator_nor_mpi(tmp_path):
         "main(['configure', '--preset', 'tiny'], standalone_mode=False);"
         "print(sorted({'nest', 'bsb', 'mpi4py', 'numba', 'neuron'} & set(sys.modules)))"
     )
-    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
     assert result.stdout.strip().endswith("[]")

@@ -69,7 +69,9 @@ def test_glomeruli_come_from_within_reach_where_fibres_suffice(tiny_circuit, fib
 
 def test_golgi_cells_take_every_glomerulus_within_reach_once(tiny_circuit):
     glomeruli, golgi = tiny_circuit.connections["glomerulus_to_golgi"]
-    near = np.linalg.norm(tiny_circuit.positions["golgi_cell"][:, None] - tiny_circuit.positions["glomerulus"], axis=2)
+    near = np.linalg.norm(
+        tiny_circuit.positions["golgi_cell"][:, None] - tiny_circuit.positions["glomerulus"], axis=2
+    )
     expected = {tuple(pair) for pair in np.argwhere(near <= 50)}
     pairs = list(zip(golgi[:, 0], glomeruli[:, 0], strict=True))
     assert len(pairs) == len(set(pairs))
@@ -85,7 +87,10 @@ def test_golgi_contacts_lie_on_near_basal_tips(tiny_circuit):
     }
     glomeruli, golgi = tiny_circuit.connections["glomerulus_to_golgi"]
     assert {tuple(row[1:]) for row in golgi} <= set(tips)
-    offsets = tiny_circuit.positions["glomerulus"][glomeruli[:, 0]] - tiny_circuit.positions["golgi_cell"][golgi[:, 0]]
+    offsets = (
+        tiny_circuit.positions["glomerulus"][glomeruli[:, 0]]
+        - tiny_circuit.positions["golgi_cell"][golgi[:, 0]]
+    )
     distances = np.linalg.norm(offsets[:, None] - np.array(list(tips.values())), axis=2)
     own = distances[np.arange(len(golgi)), [list(tips).index(tuple(row[1:])) for row in golgi]]
     rank = (distances < own[:, None]).sum(axis=1)

@@ -11,7 +11,9 @@ from cerebellar_models.circuits.catalogue import load_species, morphology_manife
 OURS = "cerebellar_models.connectome.voxel_overlap.VoxelOverlap"
 STOCK = "bsb.connectivity.VoxelIntersection"
 MORPHOLOGY_RULES = {
-    name: rule for name, rule in load_species("mouse").circuit["connectivity"].items() if rule["strategy"] == OURS
+    name: rule
+    for name, rule in load_species("mouse").circuit["connectivity"].items()
+    if rule["strategy"] == OURS
 }
 CELLS = {"granule_cell": (18, 0, 130), "golgi_cell": (7, 0, 130), "purkinje_cell": (6, 130, 145)} | {
     "basket_cell": (8, 145, 195),
@@ -28,7 +30,12 @@ def network(tmp_path, monkeypatch):
         rng = np.random.default_rng(seed)
         species = load_species("mouse").circuit
         counts = cells or CELLS
-        used = {name for rule in rules.values() for side in ("presynaptic", "postsynaptic") for name in rule[side]["cell_types"]}
+        used = {
+            name
+            for rule in rules.values()
+            for side in ("presynaptic", "postsynaptic")
+            for name in rule[side]["cell_types"]
+        }
         places = {
             name: rng.uniform((0, 0, low), (200, 200, high), (count, 3)).tolist()
             for name, (count, low, high) in counts.items()
@@ -67,7 +74,10 @@ def network(tmp_path, monkeypatch):
 def both(name: str, **changes) -> dict:
     """The rule twice: stock, and ours with the published behaviour."""
     rule = copy.deepcopy(MORPHOLOGY_RULES[name]) | {"affinity": 1, "contacts": 1} | changes
-    return {"stock": rule | {"strategy": STOCK}, "ours": copy.deepcopy(rule) | {"strategy": OURS, "self_connections": True}}
+    return {
+        "stock": rule | {"strategy": STOCK},
+        "ours": copy.deepcopy(rule) | {"strategy": OURS, "self_connections": True},
+    }
 
 
 def contacts(scaffold: Scaffold, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -86,7 +96,9 @@ def test_same_pairs_as_stock(network, name):
     assert pairs(scaffold, "stock")
 
 
-@pytest.mark.parametrize("changes", [{"favor_cache": "post"}, {"voxels_pre": 50, "voxels_post": 120}], ids=str)
+@pytest.mark.parametrize(
+    "changes", [{"favor_cache": "post"}, {"voxels_pre": 50, "voxels_post": 120}], ids=str
+)
 def test_same_pairs_as_stock_with_other_settings(network, changes):
     scaffold = network(both("stellate_to_purkinje", **changes))
     assert pairs(scaffold, "ours") == pairs(scaffold, "stock")
@@ -102,12 +114,17 @@ def test_same_pairs_as_stock_where_cells_are_rotated(network):
 def test_contacts_lie_where_stock_puts_them(network):
     """Many contacts per pair: each point's share of the contacts agrees with stock within sampling error."""
     many = 3000
-    scaffold = network(both("stellate_to_purkinje", contacts=many), cells={"stellate_cell": (3, 195, 200), "purkinje_cell": (2, 130, 145)})
+    scaffold = network(
+        both("stellate_to_purkinje", contacts=many),
+        cells={"stellate_cell": (3, 195, 200), "purkinje_cell": (2, 130, 145)},
+    )
     assert pairs(scaffold, "ours") == pairs(scaffold, "stock")
     for side in (0, 1):
         ours, stock = contacts(scaffold, "ours")[side], contacts(scaffold, "stock")[side]
         assert len(ours) == len(stock)
-        branches = np.unique(np.concatenate((ours[:, :2], stock[:, :2])), axis=0, return_inverse=True)[1].ravel()
+        branches = np.unique(np.concatenate((ours[:, :2], stock[:, :2])), axis=0, return_inverse=True)[
+            1
+        ].ravel()
         counts = [np.bincount(part, minlength=branches.max() + 1) for part in np.split(branches, [len(ours)])]
         chi_squared = np.sum((counts[0] - counts[1]) ** 2 / (counts[0] + counts[1]))
         freedom = len(counts[0]) - 1
@@ -119,7 +136,9 @@ def test_counts_agree_with_stock_under_affinity_and_contacts(network):
     changes = {"affinity": 0.4, "contacts": {"distribution": "norm", "loc": 20, "scale": 2}}
     totals = {"ours": [], "stock": []}
     for seed in range(1, 6):
-        scaffold = network(both("basket_to_basket", **changes), seed=seed, cells={"basket_cell": (14, 145, 195)})
+        scaffold = network(
+            both("basket_to_basket", **changes), seed=seed, cells={"basket_cell": (14, 145, 195)}
+        )
         for kind, numbers in totals.items():
             numbers.append((len(pairs(scaffold, kind)), len(contacts(scaffold, kind)[0])))
     ours, stock = np.sum(totals["ours"], axis=0), np.sum(totals["stock"], axis=0)
