@@ -5,8 +5,8 @@ the one place that can prepare the process:
 
 - ``bsb compile`` carries simulations along unread. Reading them would start NEST, look up every model and fail
   where the extension module is not built; the compiled file holds them word for word, for the simulation to read.
-- ``bsb simulate`` builds the NEST module if needed, uses the threads the simulation asks for, and refuses to run
-  on several ranks with a NEST that has no MPI (each rank would simulate the whole network by itself).
+- ``bsb simulate`` checks the circuit file, builds the NEST module if needed, uses the threads the simulation asks
+  for, and refuses to run on several ranks with a NEST that has no MPI (each would simulate the whole network).
 - ``bsb compile`` does not even import NEST, which bsb-nest makes every command do and which ends the process where
   an MPI launcher started it and NEST has no MPI.
 """
@@ -28,6 +28,7 @@ from bsb.config import types
 from bsb.simulation.simulation import Simulation
 
 from cerebellar_models import compile_mode
+from cerebellar_models.errors import RunError, UserError
 
 # Variables by which NEST takes itself to be started by an MPI launcher.
 _LAUNCHER_VARIABLES = ("PMIX_RANK", "PMI_RANK", "OMPI_COMM_WORLD_SIZE")
@@ -54,7 +55,7 @@ class _AnySimulator(dict):
         return UnreadSimulation
 
 
-def _enter_compile_mode() -> None:
+def enter_compile_mode(context: Any = None) -> None:
     compile_mode.ACTIVE = True
     Simulation.__plugins__ = staticmethod(_AnySimulator)
     _leave_backends_unloaded()
@@ -107,7 +108,8 @@ def _hide_launcher_from_nest() -> int:
     return MPI.COMM_WORLD.Get_size()
 
 
-def _prepare_simulation() -> None:
+def _prepare_simulation(context: Any) -> None:
+    from cerebellar_models.analysis.read import read_circuit
     from cerebellar_models.builders.nest_module import ModelBuildError, nest_installation
 
     ranks = _hide_launcher_from_nest()
@@ -123,6 +125,10 @@ def _prepare_simulation() -> None:
         import cerebellar_models.nest_models  # noqa: F401  builds the module and makes it loadable
     except ModelBuildError as error:
         _refuse(f"bsb simulate: {error}", status=1)
+    try:
+        read_circuit(Path(context.arguments.network))
+    except (RunError, UserError) as error:
+        _refuse(f"bsb simulate: {error}", error.exit_status)
     _honour_threads()
 
 
@@ -149,17 +155,17 @@ def _honour_threads() -> None:
     NestAdapter._set_resolution = set_resolution_and_threads
 
 
-def _before(command: type[BaseCommand], prepare: Callable[[], None]) -> None:
+def _before(command: type[BaseCommand], prepare: Callable[[Any], None]) -> None:
     handler = command.handler
 
     @functools.wraps(handler)
     def prepared(self, context):
-        prepare()
+        prepare(context)
         return handler(self, context)
 
     command.handler = prepared  # type: ignore[method-assign]
 
 
-_before(BsbCompile, _enter_compile_mode)
-_before(BsbReconfigure, _enter_compile_mode)
+_before(BsbCompile, enter_compile_mode)
+_before(BsbReconfigure, enter_compile_mode)
 _before(BsbSimulate, _prepare_simulation)

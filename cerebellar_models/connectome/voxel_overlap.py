@@ -7,7 +7,7 @@ in a compiled kernel (:mod:`cerebellar_models.connectome.overlap_kernel`).
 from dataclasses import dataclass
 
 import numpy as np
-from bsb import ConnectionStrategy, config, pool_cache, types
+from bsb import Branch, ConnectionStrategy, Morphology, config, pool_cache, types
 from bsb.connectivity.detailed.shared import Intersectional
 from bsb.connectivity.strategy import roi_key
 
@@ -155,7 +155,9 @@ class VoxelOverlap(Intersectional, ConnectionStrategy, classmap_entry="voxel_ove
             chosen = np.flatnonzero(branch.get_label_mask(list(labels))) if labels else np.arange(len(branch))
             points.append(branch.points[chosen])
             locations.append(np.column_stack((np.full(len(chosen), number), chosen)))
-        size = np.asarray(morphology.voxelize(voxels).get_size(), dtype=float)
+        # The size of the voxels follows from the extent of the whole cell: one point has it computed all the same.
+        one_point = Morphology([Branch(morphology.branches[0].points[:1], np.ones(1))], meta=morphology.meta)
+        size = np.asarray(one_point.voxelize(voxels).get_size(), dtype=float)
         return _VoxelisedTree(
             np.concatenate(points), np.concatenate(locations), np.broadcast_to(size, (3,)).copy()
         )

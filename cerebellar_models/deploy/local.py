@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from cerebellar_models.analysis.read import read_circuit
 from cerebellar_models.builders import nest_module
 from cerebellar_models.circuits.compose import CIRCUIT_FILE
 from cerebellar_models.deploy import launch
@@ -100,6 +101,7 @@ def _compile(folder: RunFolder, ranks: int, tell: Tell) -> None:
 
 
 def _simulate(folder: RunFolder, name: str, ranks: int, tell: Tell) -> None:
+    read_circuit(folder.circuit)  # a damaged file is told in one line here, not by a traceback in a log
     folder.results.mkdir(exist_ok=True)
     scratch = _empty(folder.results / f".{name}.partial", create=False)
     arguments = ("simulate", str(folder.circuit.resolve()), name, "-o", str(scratch.resolve()), "-v3")

@@ -1,0 +1,149 @@
+"""The documented BSB commands on a generated configuration, on one rank and on several."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from circuit_file import CircuitFile
+from conftest import command_line
+
+from cerebellar_models.builders.nest_module import nest_installation
+from cerebellar_models.deploy import launch
+
+BSB = [sys.executable, "-m", "bsb"]
+
+
+def bsb(*arguments: str, cwd: Path, ranks: int = 1, **environment: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        launch.on_ranks([*BSB, *arguments], ranks),
+        cwd=cwd,
+        env=launch.environment() | environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_the_circuit_does_not_depend_on_the_ranks(tmp_path, mpi_installed, tiny_folder, tiny_circuit, ranks):
+    done = bsb("compile", str(tiny_folder / "circuit.yaml"), "-v4", "--clear", cwd=tmp_path, ranks=ranks)
+    assert done.returncode == 0, done.stderr[-2000:]
+    expected, found = tiny_circuit.content(), CircuitFile(tmp_path / "cerebellum.hdf5").content()
+    assert expected.keys() == found.keys()
+    differing = [name for name in expected if not np.array_equal(expected[name], found[name])]
+    assert differing == []
+
+
+def test_another_seed_gives_another_circuit(tmp_path, tiny_folder, tiny_circuit):
+    text = (tiny_folder / "circuit.yaml").read_text().replace("seed: 1234", "seed: 4321")
+    (tmp_path / "circuit.yaml").write_text(text)
+    assert bsb("compile", "circuit.yaml", "-v1", "--clear", cwd=tmp_path).returncode == 0
+    found = CircuitFile(tmp_path / "cerebellum.hdf5").content()
+    same = [name for name, rows in tiny_circuit.content().items() if np.array_equal(rows, found[name])]
+    assert same == []
+
+
+def test_compiling_never_imports_nest(tmp_path, tiny_folder):
+    """Whatever is installed: importing NEST under an MPI launcher ends the process if NEST has no MPI."""
+    broken = tmp_path / "broken" / "nest"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("raise RuntimeError('NEST was imported')\n")
+    done = bsb(
+        "compile",
+        str(tiny_folder / "circuit.yaml"),
+        "-v1",
+        "--clear",
+        cwd=tmp_path,
+        PYTHONPATH=str(broken.parent),
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_compiling_needs_no_compiler(tmp_path, tiny_folder):
+    done = bsb(
+        "compile",
+        str(tiny_folder / "circuit.yaml"),
+        "-v1",
+        "--clear",
+        cwd=tmp_path,
+        CXX="no-such-compiler",
+        XDG_CACHE_HOME=str(tmp_path / "cache"),
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_the_compiled_file_keeps_the_simulations_word_for_word(tiny_folder, tiny_tree):
+    from cerebellar_models.analysis.read import read_circuit
+
+    stored = read_circuit(tiny_folder / "cerebellum.hdf5").configuration
+    assert stored["simulations"] == tiny_tree["simulations"]
+
+
+def test_simulating_from_another_folder(tmp_path, nest_installed, tiny_folder):
+    for name in ("cerebellum.hdf5", "circuit.yaml"):
+        shutil.copy(tiny_folder / name, tmp_path)
+    shorten(tmp_path, 50)
+    done = bsb("simulate", "cerebellum.hdf5", "basal_activity", "-o", "results", "-v4", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert len(list((tmp_path / "results").glob("*.nio"))) == 1
+
+
+@pytest.mark.mpi
+def test_several_ranks_on_a_nest_without_mpi_are_one_clear_error(
+    tmp_path, nest_installed, mpi_installed, tiny_folder
+):
+    nest = nest_installation()
+    assert nest is not None
+    if nest.has_mpi:
+        pytest.skip("this NEST has MPI")
+    arguments = ("simulate", str(tiny_folder / "cerebellum.hdf5"), "basal_activity", "-o", "results")
+    done = bsb(*arguments, cwd=tmp_path, ranks=2)
+    assert done.returncode != 0
+    lines = [line for line in done.stderr.splitlines() if line.startswith("bsb simulate:")]
+    assert len(lines) == 1
+    assert "has no MPI but 2 ranks were started" in lines[0]
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_simulating_without_a_compiler_is_one_clear_error(tmp_path, nest_installed, tiny_folder):
+    arguments = ("simulate", str(tiny_folder / "cerebellum.hdf5"), "basal_activity", "-o", "results")
+    done = bsb(*arguments, cwd=tmp_path, CXX="no-such-compiler", XDG_CACHE_HOME=str(tmp_path / "cache"))
+    assert done.returncode == 1
+    assert "no-such-compiler" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_threads_of_the_configuration_are_used(tmp_path, nest_installed, tiny_folder):
+    for name in ("cerebellum.hdf5", "circuit.yaml"):
+        shutil.copy(tiny_folder / name, tmp_path)
+    shorten(tmp_path, 20, threads=2)
+    code = (
+        "import nest; from bsb_nest.adapter import NestAdapter as A; run = A.run;"
+        "A.run = lambda self, *s: (print('threads', nest.local_num_threads), run(self, *s))[1];"
+        "from bsb.cli import handle_command; handle_command("
+        "['simulate', 'cerebellum.hdf5', 'basal_activity', '-o', 'results'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", f"import cerebellar_models.nest_models; {code}"],
+        cwd=tmp_path,
+        env=os.environ | {"PYNEST_QUIET": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "threads 2" in done.stdout, done.stderr[-2000:]
+
+
+def shorten(folder: Path, duration: float, threads: int = 1) -> None:
+    """Gives the compiled circuit shorter simulations."""
+    flags = ("--preset", "tiny", "--duration", str(duration), "--threads", str(threads))
+    assert command_line("configure", *flags, cwd=folder).returncode == 0
+    assert bsb("reconfigure", "cerebellum.hdf5", "circuit.yaml", cwd=folder).returncode == 0
