@@ -154,8 +154,12 @@ def _draw_of_different_fibres(first, candidates, fibres, uniforms, wanted):
             if uniforms[n, 1] < best[at]:
                 best[at] = uniforms[n, 1]
                 pick[at] = candidates[n]
-        ranked = np.argsort(order[:known])
         found[cell] = min(known, wanted)
         for slot in range(found[cell]):
-            chosen[cell, slot] = pick[ranked[slot]]
+            next_fibre = 0
+            for at in range(1, known):
+                if order[at] < order[next_fibre]:
+                    next_fibre = at
+            chosen[cell, slot] = pick[next_fibre]
+            order[next_fibre] = 2.0
     return chosen, found

@@ -202,12 +202,13 @@ def _draw_contacts(
             fixed_positions, fixed_rotations, moving_positions, moving_rotations, pairs[n, 0], pairs[n, 1]
         )
         begin, end, total = _weigh(geometry, shift, turn, turned, weights, places, False)
-        cumulative = np.cumsum(weights[begin:end])
+        for point in range(begin + 1, end):
+            weights[point] += weights[point - 1]
         for _ in range(contacts[n]):
-            ticket = min(int(uniforms[at, 0] * total), total - 1)
-            point = begin + np.searchsorted(cumulative, ticket, side="right")
+            ticket = min(int(uniforms[at] * total), total - 1)
+            point = begin + _count_below(weights[begin:end], ticket + 1)
             if point > begin:
-                ticket -= cumulative[point - begin - 1]
+                ticket -= weights[point - 1]
             result[at, 0] = _member(geometry, places[point], ticket)
             result[at, 1] = geometry.order[point]
             at += 1
@@ -217,18 +218,38 @@ def _draw_contacts(
 @njit(cache=True)
 def _place(fixed_positions, fixed_rotations, moving_positions, moving_rotations, i, j):
     """Shift and rotation that take the moving tree into the frame of the fixed one."""
-    shift = moving_positions[j] - fixed_positions[i]
-    turn = np.eye(3)
-    turned = False
+    shift = np.empty(3)
+    turn = np.zeros((3, 3))
+    for k in range(3):
+        shift[k] = moving_positions[j, k] - fixed_positions[i, k]
+        turn[k, k] = 1.0
     if len(moving_rotations) > 0:
-        turn = moving_rotations[j].copy()
-        turned = True
+        turn[:] = moving_rotations[j]
     if len(fixed_rotations) > 0:
-        back = fixed_rotations[i].T.copy()
-        turn = back @ turn
-        shift = back @ shift
-        turned = True
+        # By the inverse, which is the transpose; written out, as a matrix product compiles for seconds.
+        forward, offset = turn.copy(), shift.copy()
+        for k in range(3):
+            shift[k] = 0.0
+            for m in range(3):
+                shift[k] += fixed_rotations[i, m, k] * offset[m]
+                turn[k, m] = 0.0
+                for n in range(3):
+                    turn[k, m] += fixed_rotations[i, n, k] * forward[n, m]
+    turned = len(moving_rotations) > 0 or len(fixed_rotations) > 0
     return shift, turn, turned
+
+
+@njit(cache=True)
+def _count_below(ascending, value):
+    """How many of the ascending numbers are below ``value``. Written out: ``np.searchsorted`` compiles for seconds."""
+    low, high = 0, len(ascending)
+    while low < high:
+        middle = (low + high) // 2
+        if ascending[middle] < value:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 @njit(cache=True)
@@ -263,10 +284,11 @@ def _weigh(geometry, shift, turn, turned, weights, places, any_will_do):
     begin, end = 0, len(moving)
     if not turned:
         axis = geometry.axis
-        begin = np.searchsorted(geometry.sorted, low[axis] - shift[axis])
-        end = np.searchsorted(geometry.sorted, high[axis] - shift[axis], side="right")
+        begin = _count_below(geometry.sorted, low[axis] - shift[axis])
+        end = _count_below(geometry.sorted, high[axis] - shift[axis])
     # Many points share a voxel: the weights of those met last, found again by their place.
-    seen = np.full((_SLOTS, 3), _NOWHERE, dtype=np.int64)
+    seen = np.empty((_SLOTS, 3), dtype=np.int64)
+    seen[:] = _NOWHERE
     seen_weight = np.empty(_SLOTS, dtype=np.int64)
     total = 0
     for n in range(begin, end):
@@ -292,7 +314,7 @@ def _weigh(geometry, shift, turn, turned, weights, places, any_will_do):
         places[n, 2] = _voxel_index(z, size[2], inverse[2])
         slot = (places[n, 0] * 7 + places[n, 1] * 61 + places[n, 2] * 419) & (_SLOTS - 1)
         if seen[slot, 0] != places[n, 0] or seen[slot, 1] != places[n, 1] or seen[slot, 2] != places[n, 2]:
-            seen[slot] = places[n]
+            seen[slot, 0], seen[slot, 1], seen[slot, 2] = places[n, 0], places[n, 1], places[n, 2]
             seen_weight[slot] = _weight_of(geometry, places[n])
         weights[n] = seen_weight[slot]
         total += weights[n]

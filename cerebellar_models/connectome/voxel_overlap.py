@@ -124,7 +124,7 @@ class VoxelOverlap(Intersectional, ConnectionStrategy, classmap_entry="voxel_ove
         drawn = np.asarray(self.contacts.draw(len(touching), rng), dtype=float)
         contacts = np.maximum(drawn.astype(np.int64), 0)
         points = overlap_kernel.draw_contacts(
-            geometry, *placed, touching, contacts, rng.random((int(contacts.sum()), 3))
+            geometry, *placed, touching, contacts, rng.random(int(contacts.sum()))
         )
         cells = np.repeat(touching, contacts, axis=0)
         return tuple(
