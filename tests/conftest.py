@@ -11,13 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from circuit_file import CircuitFile
-
-
-def missing(reason: str) -> None:
-    """Skips the test for want of a component, or fails it where all are required, as in CI."""
-    if os.environ.get("CEREBELLAR_MODELS_REQUIRE_ALL"):
-        pytest.fail(f"required here: {reason}")
-    pytest.skip(reason)
+from support import command_line, missing
 
 
 @pytest.fixture(scope="session")
@@ -37,18 +31,6 @@ def mpi_installed() -> None:
         missing("mpi4py is not installed")
     if not Path(sys.executable).with_name("mpirun").exists() and shutil.which("mpirun") is None:
         missing("no mpirun")
-
-
-def command_line(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess:
-    """Runs ``cerebellar-models`` as a user would."""
-    return subprocess.run(
-        [sys.executable, "-m", "cerebellar_models", *arguments],
-        cwd=cwd,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from circuit_file import CircuitFile
-from conftest import command_line
+from support import command_line
 
 from cerebellar_models.builders.nest_module import nest_installation
 from cerebellar_models.deploy import launch

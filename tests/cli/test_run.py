@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from support import command_line
 
 CHOICES = ("run", "--preset", "tiny", "--simulation", "basal_activity", "--duration", "100", "-o", "out")
 STAGES = ["models", "compile", "simulate basal_activity", "report"]
@@ -18,8 +19,6 @@ STAGES = ["models", "compile", "simulate basal_activity", "report"]
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, nest_installed):
     """A finished run of the tiny circuit, and what it printed."""
-    from conftest import command_line
-
     folder = tmp_path_factory.mktemp("run")
     done = command_line(*CHOICES, cwd=folder)
     assert done.returncode == 0, done.stderr

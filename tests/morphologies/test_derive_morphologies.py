@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from morphology_bundle import CELLS, FOLDER
+from support import missing
 
 SCRIPT = FOLDER / "derive.py"
 
@@ -30,7 +31,7 @@ def wheel(derive, tmp_path_factory) -> Path:
     try:
         return derive.fetch_wheel(tmp_path_factory.mktemp("wheel"))
     except SystemExit as failure:
-        pytest.skip(f"the wheel cannot be had: {failure}")
+        missing(f"the wheel cannot be had: {failure}")
 
 
 def test_same_wheel_gives_the_committed_bytes(derive, wheel):

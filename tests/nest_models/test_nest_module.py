@@ -13,7 +13,7 @@ import pytest
 from cerebellar_models.builders import nest_installation, nest_module
 from cerebellar_models.builders.nest_module import MODULE, ModelBuildError
 
-pytestmark = pytest.mark.usefixtures("toolchain")
+pytestmark = pytest.mark.usefixtures("nest_installed")
 
 # A build without NESTML and with a compiler that never ends: what a test can kill in the middle.
 ENDLESS_BUILD = """

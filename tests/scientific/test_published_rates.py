@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import command_line
+from support import command_line
 
 # Hz; an independent copy of the published table, so that an edited reference file cannot hide a change of the model.
 PUBLISHED = {

@@ -1,0 +1,27 @@
+"""What tests share that is no fixture: how a missing component is handled, and the command line as a user runs it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def missing(reason: str) -> None:
+    """Skips the test for want of a component, or fails it where all are required, as in CI."""
+    if os.environ.get("CEREBELLAR_MODELS_REQUIRE_ALL"):
+        pytest.fail(f"required here: {reason}")
+    pytest.skip(reason)
+
+
+def command_line(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess:
+    """Runs ``cerebellar-models`` as a user would."""
+    return subprocess.run(
+        [sys.executable, "-m", "cerebellar_models", *arguments],
+        cwd=cwd,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
