@@ -23,6 +23,7 @@ class Species:
     presets: dict[str, tuple[float, float]]
     defaults: Tree
     circuit: Tree
+    parts: dict[str, Tree]
     neuron_models: dict[str, Tree]
     synapse_models: dict[str, Tree]
     paradigms: dict[str, Tree]
@@ -49,6 +50,7 @@ def load_species(name: str) -> Species:
         presets={preset: (float(x), float(y)) for preset, (x, y) in head["presets"].items()},
         defaults=head["defaults"],
         circuit=read_yaml(folder / "circuit.yaml"),
+        parts=_read_folder(folder / "parts"),
         neuron_models=_read_folder(folder / "neurons"),
         synapse_models=_read_folder(folder / "synapses"),
         paradigms=_read_folder(folder / "paradigms"),
