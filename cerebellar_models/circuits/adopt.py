@@ -24,7 +24,7 @@ _RENAMED_CLASSES = {
     "particle_placement": "bsb.placement.RandomPlacement",
 }
 _RENAMED_SYNAPSE_KEYS = {"synapse_model": "model"}
-_OUR_PIN = re.compile(r"\s*cerebellar[-_.]+models(?![-_.]*\w)", re.IGNORECASE)
+_OUR_NAME = re.compile(r"\s*cerebellar[-_.]+models(?![-_.]*\w)", re.IGNORECASE)
 # Keys of which every BSB configuration has some, in itself or through a reference.
 _CONFIGURATION_KEYS = {
     "network",
@@ -69,13 +69,18 @@ def adopt(old: Tree, manifest: Tree, seed: int) -> Adopted:
     return Adopted(tree, changes, tuple(hints))
 
 
+def is_our_pin(requirement: object) -> bool:
+    """Whether an entry of ``packages`` names this package, in any spelling of its name."""
+    return _OUR_NAME.match(str(requirement)) is not None
+
+
 def _drop_our_pins(tree: Tree) -> Iterator[str]:
     pins = tree.get("packages", [])
     if not isinstance(pins, list):
         raise UserError(f"packages: expected a list, found {type(pins).__name__}")
-    for pin in [pin for pin in pins if _OUR_PIN.match(str(pin))]:
+    for pin in [pin for pin in pins if is_our_pin(pin)]:
         pins.remove(pin)
-        yield f"packages: '{pin}' dropped, it asks for another release than this one"
+        yield f"packages: '{pin}' dropped, it names releases of the published package"
     if "packages" in tree and not pins:
         del tree["packages"]
 
