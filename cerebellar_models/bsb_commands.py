@@ -25,7 +25,7 @@ from bsb.cli.commands._commands import BsbCompile, BsbReconfigure, BsbSimulate
 from bsb.config import types
 from bsb.simulation.simulation import Simulation
 
-from cerebellar_models import compile_mode
+from cerebellar_models import compile_mode, pins  # noqa: F401  pins: one notice instead of many
 
 # Variables by which NEST takes itself to be started by an MPI launcher.
 _LAUNCHER_VARIABLES = ("PMIX_RANK", "PMI_RANK", "OMPI_COMM_WORLD_SIZE")
