@@ -5,8 +5,9 @@ the one place that can prepare the process:
 
 - ``bsb compile`` carries simulations along unread. Reading them would start NEST, look up every model and fail
   where the extension module is not built; the compiled file holds them word for word, for the simulation to read.
-- ``bsb simulate`` builds the NEST module if needed, uses the threads the simulation asks for, and refuses to run
-  on several ranks with a NEST that has no MPI (each rank would simulate the whole network by itself).
+- ``bsb simulate`` builds the NEST module if needed, uses the threads the simulation asks for, can record a
+  population of a single cell, and refuses to run on several ranks with a NEST that has no MPI (each rank would
+  simulate the whole network by itself).
 - ``bsb compile`` does not even import NEST, which bsb-nest makes every command do and which ends the process where
   an MPI launcher started it and NEST has no MPI.
 """
@@ -52,7 +53,8 @@ class _AnySimulator(dict):
         return UnreadSimulation
 
 
-def _enter_compile_mode() -> None:
+def enter_compile_mode() -> None:
+    """From here on this process reads configurations without their simulations, and never loads a simulator."""
     compile_mode.ACTIVE = True
     Simulation.__plugins__ = staticmethod(_AnySimulator)
     _leave_backends_unloaded()
@@ -122,6 +124,7 @@ def _prepare_simulation() -> None:
     except ModelBuildError as error:
         _refuse(f"bsb simulate: {error}", status=1)
     _honour_threads()
+    _record_single_cells()
 
 
 def _refuse(message: str, status: int = 2) -> None:
@@ -147,6 +150,23 @@ def _honour_threads() -> None:
     NestAdapter._set_resolution = set_resolution_and_threads
 
 
+def _record_single_cells() -> None:
+    """Lets a population of one node be asked for its local nodes, as bsb-nest asks all it records.
+
+    NEST 3.10 answers for a single node with a bare truth value, which it then takes for a position.
+    """
+    import nest
+
+    nodes = nest.NodeCollection
+    item = nodes.__getitem__
+
+    @functools.wraps(item)
+    def item_or_mask(self, key):
+        return item(self, [key] if isinstance(key, bool) else key)
+
+    nodes.__getitem__ = item_or_mask
+
+
 def _before(command: type, prepare) -> None:
     handler = command.handler
 
@@ -158,6 +178,6 @@ def _before(command: type, prepare) -> None:
     command.handler = prepared
 
 
-_before(BsbCompile, _enter_compile_mode)
-_before(BsbReconfigure, _enter_compile_mode)
+_before(BsbCompile, enter_compile_mode)
+_before(BsbReconfigure, enter_compile_mode)
 _before(BsbSimulate, _prepare_simulation)

@@ -1,6 +1,5 @@
 """Names and numbers that are refused, and the closed-form counts."""
 
-
 import pytest
 
 from cerebellar_models.circuits import size
@@ -21,9 +20,15 @@ def tree(**choices) -> dict:
     [
         ({"state": "asleep"}, "state: there is no 'asleep'; known: awake, in_vitro"),
         ({"preset": "huge"}, "preset: there is no 'huge'; known: canonical, tiny"),
-        ({"simulations": ["nap"]}, "simulation: there is no 'nap'; known: basal_activity, mf_cf_stimulus, mf_stimulus"),
+        (
+            {"simulations": ["nap"]},
+            f"simulation: there is no 'nap'; known: {', '.join(sorted(MOUSE.paradigms))}",
+        ),
         ({"neuron_model": "lif"}, "neuron model: there is no 'lif'; known: eglif_cond_alpha_multisyn"),
-        ({"synapse_model": "gap"}, "synapse model: there is no 'gap'; known: static_synapse, tsodyks2_synapse"),
+        (
+            {"synapse_model": "gap"},
+            f"synapse model: there is no 'gap'; known: {', '.join(sorted(MOUSE.synapse_models))}",
+        ),
         ({"size": (-1, 100)}, "size x: -1 µm"),
         ({"size": (100, 0)}, "size y: 0 µm"),
         ({"size": (float("nan"), 100)}, "size x: nan µm"),
@@ -46,7 +51,12 @@ def test_bad_choices_are_refused_in_one_line(choices, says):
 
 @pytest.mark.parametrize(
     ("extent", "cells"),
-    [((50, 50), "purkinje_cell"), ((45, 40), "golgi_cell|mossy_fibers"), ((10, 200), "purkinje_cell"), ((0.1, 0.1), "granule_cell")],
+    [
+        ((50, 50), "purkinje_cell"),
+        ((45, 40), "golgi_cell|mossy_fibers"),
+        ((10, 200), "purkinje_cell"),
+        ((0.1, 0.1), "granule_cell"),
+    ],
 )
 def test_circuits_too_small_are_refused_before_anything_runs(extent, cells):
     with pytest.raises(UserError, match=rf"size: .* too small: .*about [\d.]+ ({cells}) where"):
@@ -88,7 +98,12 @@ def test_layers_are_stacked_from_the_bottom():
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [(None, "No such file"), ("a: [", "not valid YAML"), ("- a", "expected a mapping"), (b"\xff\xfe\x00", "not valid YAML")],
+    [
+        (None, "No such file"),
+        ("a: [", "not valid YAML"),
+        ("- a", "expected a mapping"),
+        (b"\xff\xfe\x00", "not valid YAML"),
+    ],
 )
 def test_unreadable_files_name_the_file(tmp_path, content, says):
     path = tmp_path / "species.yaml"

@@ -1,13 +1,10 @@
-"""The composed tree: what it holds, and that BSB accepts every combination the catalogue offers."""
+"""The composed tree: what it holds."""
 
 import copy
-import itertools
 import subprocess
 import sys
 
 import pytest
-import yaml
-from bsb import parse_configuration_content
 
 from cerebellar_models.circuits.catalogue import load_species, morphology_manifest
 from cerebellar_models.circuits.choices import choose
@@ -70,7 +67,10 @@ def test_adaptation_is_stable_in_every_cell():
 
 def test_relays_repeat_spikes():
     models = tree()["simulations"]["basal_activity"]["cell_models"]
-    assert {cell for cell, model in models.items() if model["model"] == "parrot_neuron"} == {"mossy_fibers", "glomerulus"}
+    assert {cell for cell, model in models.items() if model["model"] == "parrot_neuron"} == {
+        "mossy_fibers",
+        "glomerulus",
+    }
 
 
 @pytest.mark.parametrize(("extent", "centre"), [((300, 200), [150, 100, 65]), ((500, 80), [250, 40, 65])])
@@ -87,7 +87,9 @@ def test_the_stimulus_moves_with_the_granular_layer(extent, centre):
 def test_no_delay_is_below_the_smallest_synaptic_delay():
     """A device at 0.1 ms would set NEST's communication interval and slow the simulation down 2.7 times."""
     for simulation in tree()["simulations"].values():
-        synaptic = [s["delay"] for model in simulation["connection_models"].values() for s in model["synapses"]]
+        synaptic = [
+            s["delay"] for model in simulation["connection_models"].values() for s in model["synapses"]
+        ]
         assert min(device["delay"] for device in simulation["devices"].values()) >= min(synaptic)
 
 
@@ -108,29 +110,13 @@ def test_the_published_rule_is_one_switch():
     assert changed == {name for name, rule in rules.items() if rule["strategy"].endswith("VoxelOverlap")}
 
 
-COMBINATIONS = [
-    {"state": state, "neuron_model": neurons, "synapse_model": synapses, "simulations": [paradigm]}
-    for state, neurons, synapses, paradigm in itertools.product(
-        MOUSE.states, MOUSE.neuron_models, MOUSE.synapse_models, MOUSE.paradigms
-    )
-    if MOUSE.synapse_models[synapses]["neuron_model"] == neurons
-]
-
-
-@pytest.mark.parametrize("choices", COMBINATIONS, ids=lambda choices: "-".join(map(str, choices.values())))
-def test_bsb_accepts_every_combination(choices, nest_installed):
-    """NEST looks up every model name; a value of a wrong type or an unknown key fails here."""
-    composed = tree(preset="tiny", **choices)
-    configuration = parse_configuration_content(yaml.safe_dump(composed), parser="yaml")
-    assert set(configuration.simulations) == set(composed["simulations"])
-    assert configuration.rng.seed == 1234
-
-
 def test_configuring_imports_neither_simulator_nor_mpi(tmp_path):
     code = (
         "import sys; from cerebellar_models.cli import main;"
         "main(['configure', '--preset', 'tiny'], standalone_mode=False);"
         "print(sorted({'nest', 'bsb', 'mpi4py', 'numba', 'neuron'} & set(sys.modules)))"
     )
-    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
     assert result.stdout.strip().endswith("[]")
