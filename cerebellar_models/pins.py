@@ -33,7 +33,8 @@ def _tell(pin: str) -> None:
     if get_missing_requirement_reason(pin) is not None:
         warn(
             f"the configuration asks for '{pin}', a release of the published package; "
-            f"version {__version__} reads it all the same. 'cerebellar-models configure --adopt' removes the pin.",
+            f"version {__version__} reads it all the same. "
+            "'cerebellar-models configure --adopt' removes the pin.",
             PackageRequirementWarning,
         )
 

@@ -1,5 +1,6 @@
 """`cerebellar-models configure`."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from cerebellar_models.circuits.resolve import resolve
 from cerebellar_models.cli.adopting import adopt_file
 from cerebellar_models.cli.choices_file import choices_text
 from cerebellar_models.cli.choosing import expected_cells, flag_options, recap
+from cerebellar_models.cli.form import fill_in
+from cerebellar_models.cli.listing import show_catalogue
 from cerebellar_models.cli.writing import tree_text, write_output
 from cerebellar_models.errors import UserError
 
@@ -29,10 +32,20 @@ from cerebellar_models.errors import UserError
     help="Bring this older configuration up to date instead, and list each change.",
 )
 @click.option(
+    "--list",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=show_catalogue,
+    help="Show all there is to choose from.",
+)
+@click.option(
     "-o", "--output", type=click.Path(path_type=Path), default=Path("circuit.yaml"), show_default=True
 )
 def configure(flags: dict[str, Any], save_choices: Path | None, adopt: Path | None, output: Path) -> None:
     """Write one BSB configuration (.yaml or .json) from your choices.
+
+    Without any option, on a terminal, it asks.
 
     Needs neither a simulator nor MPI nor a compiler. The file works from any folder:
 
@@ -44,12 +57,15 @@ def configure(flags: dict[str, Any], save_choices: Path | None, adopt: Path | No
         _refuse_choices_beside_adopt()
         adopt_file(adopt, output)
         return
+    if not _given() and sys.stdin.isatty() and sys.stdout.isatty():
+        flags, save_choices = fill_in(output)
     choices, tree = resolve(**flags)
     text = tree_text(output, tree, recap(choices))
     if save_choices is not None:
         write_output(save_choices, choices_text(choices))
     write_output(output, text)
-    click.echo(f"{recap(choices)}\n{expected_cells(tree)}\nwritten: {output}")
+    written = output if save_choices is None else f"{output}, {save_choices}"
+    click.echo(f"{recap(choices)}\n{expected_cells(tree)}\nwritten: {written}")
 
 
 def _given() -> set[str]:
