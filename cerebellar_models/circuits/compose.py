@@ -131,14 +131,16 @@ def _for_state(tables: dict[str, Tree], state: str) -> Tree:
 
 
 def _paradigm(paradigms: dict[str, Tree], name: str, state: str) -> Tree:
-    """A paradigm over the one it extends, its devices as the state changes them."""
+    """A paradigm over the one it extends, its devices as the state has them; an empty device removes one."""
     paradigm = paradigms[name]
     changes = paradigm.get("states", {}).get(state, {})
-    devices = {key: {**device, **changes.get(key, {})} for key, device in paradigm["devices"].items()}
-    if "extends" not in paradigm:
-        return {**paradigm, "devices": devices}
-    base = _paradigm(paradigms, paradigm["extends"], state)
-    return {**base, **paradigm, "devices": {**base["devices"], **devices}}
+    base = _paradigm(paradigms, paradigm["extends"], state) if "extends" in paradigm else {"devices": {}}
+    devices = base["devices"] | paradigm["devices"]
+    return {
+        **base,
+        **paradigm,
+        "devices": {key: {**device, **changes.get(key, {})} for key, device in devices.items() if device},
+    }
 
 
 def _device(device: Tree, circuit: Tree) -> Tree:
