@@ -1,4 +1,4 @@
-"""Divides a circuit into microzones: labelled populations, the projections among them once per label. Pure."""
+"""Divides a circuit into microzones: labelled populations, projections among them once per label. Pure."""
 
 import copy
 from dataclasses import dataclass

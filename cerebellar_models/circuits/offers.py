@@ -62,7 +62,8 @@ def against_models(
     neurons = species.neuron_models[neuron_model]
     states = neurons.get("states", species.states)
     if state not in states:
-        return f"state: neuron model '{neuron_model}' has no parameters for '{state}', only for {', '.join(states)}"
+        published = ", ".join(states)
+        return f"state: neuron model '{neuron_model}' has no parameters for '{state}', only for {published}"
     cells = add_parts(species.circuit, species.parts, parts)["cell_types"]
     known = set().union(*neurons["constants"].values()) | relays(species)
     unknown = [cell for cell in cells if cell not in known]

@@ -1,4 +1,4 @@
-"""Parts that can be added to a species' circuit: what belongs together, how one merges into the tree. Pure."""
+"""Parts that can be added to a circuit: what belongs together, how one merges into the tree. Pure."""
 
 import copy
 from collections.abc import Iterable, Mapping

@@ -12,11 +12,11 @@ from cerebellar_models.connectome.lookup import without_point
 class ConnectomeGlomerulusUBC(InvertedRoI, ConnectionStrategy, classmap_entry="glom_ubc"):
     """Gives each unipolar brush cell exactly one glomerulus.
 
-    The share of cells served by a kind of glomerulus is its ratio over the sum of the ratios, within one cell;
-    which cells is drawn at random. In random order, each cell takes the nearest glomerulus of its kind that none
-    has taken yet; once all are taken, all are free again.
+    The share of cells served by a kind of glomerulus is its ratio over the sum of the ratios, within one
+    cell; which cells is drawn at random. In random order, each cell takes the nearest glomerulus of its kind
+    that none has taken yet; once all are taken, all are free again.
 
-    The assignment depends on the seed and this strategy's name; it is the same in every job and on every rank.
+    The assignment depends on the seed and this strategy's name, and is the same on every rank.
 
     Source: Mugnaini 2011.
 

@@ -11,8 +11,8 @@ class ConnectomeIO_MLI(ConnectionStrategy, classmap_entry="io_mli"):
     """Lets each olivary cell excite the interneurons that inhibit its Purkinje cells.
 
     One contact for each olivary cell, Purkinje cell of its climbing fibre and interneuron that inhibits this
-    Purkinje cell, however many contacts these pairs have. The fibre acts by spillover, so contacts have no place
-    on the interneuron. Nothing is drawn at random.
+    Purkinje cell, however many contacts these pairs have. The fibre acts by spillover, so contacts have no
+    place on the interneuron. Nothing is drawn at random.
 
     Source: Geminiani et al. 2024, doi:10.1371/journal.pcbi.1011277.
     """

@@ -10,8 +10,8 @@ from cerebellar_models.connectome.lookup import output_sets
 class DuplicateSynapses(AfterConnectivityHook):
     """Adds contacts to each connected pair of cells up to a number drawn for the pair.
 
-    The added contacts repeat the locations of the pair's own. A pair that has as many contacts already, as after
-    a second run of the hook, keeps them all.
+    The added contacts repeat the locations of the pair's own. A pair that has as many contacts already, as
+    after a second run of the hook, keeps them all.
 
     The draws depend on the seed, this hook's name and the cell types, never on the rank.
     """
