@@ -182,8 +182,7 @@ def _hints_of_known_slips(path: str, simulation: Tree) -> Iterator[str]:
     constants = _mapping(granule, "constants", f"{cells}.granule_cell")
     k_2, tau_m = constants.get("k_2"), constants.get("tau_m")
     # 1e-6: the full precision of the published value is 1e-8.
-    numbers = isinstance(k_2, int | float) and isinstance(tau_m, int | float) and tau_m > 0
-    if numbers and k_2 < (1 - 1e-6) / tau_m:
+    if isinstance(k_2, int | float) and isinstance(tau_m, int | float) and 0 < k_2 * tau_m < 1 - 1e-6:
         yield f"{cells}.granule_cell: k_2 {k_2} is below 1/tau_m = {1 / tau_m:.8f}: the cell fires by itself"
     name = "ubc_glomerulus_record"
     recorder = _mapping(_mapping(simulation, "devices", path), name, f"{path}.devices")
