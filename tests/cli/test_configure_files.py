@@ -5,8 +5,19 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
+
+from cerebellar_models.circuits.catalogue import load_species
+from cerebellar_models.cli import main
 
 OLDER = Path(__file__).parents[1] / "compatibility" / "older.yaml"
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """``here(*arguments)`` runs the command in this process, in an empty folder: for what ends soon."""
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: CliRunner().invoke(main, arguments)
 
 
 @pytest.fixture
@@ -41,12 +52,12 @@ def test_adopting_lists_the_changes_and_keeps_the_old_file(cli, older, tmp_path)
         ("network: {$ref: 'parts.yaml#/network'}", ("-o", "else/new.yaml"), "old.yaml refers to parts.yaml"),
     ],
 )
-def test_a_bad_old_file_is_one_line_and_nothing_written(cli, tmp_path, content, arguments, says):
+def test_a_bad_old_file_is_one_line_and_nothing_written(here, tmp_path, content, arguments, says):
     if content is not None:
         (tmp_path / "old.yaml").write_text(content)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    result = cli("configure", "--adopt", "old.yaml", *arguments)
-    assert (result.returncode, result.stderr.count("\n")) == (2, 1), result.stderr
+    result = here("configure", "--adopt", "old.yaml", *arguments)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1), result.stderr
     assert says in result.stderr
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
@@ -100,20 +111,18 @@ def test_a_file_may_hold_only_some_choices_and_flags_go_before_it(cli, tmp_path)
         (None, "choices.yaml: No such file or directory"),
     ],
 )
-def test_a_bad_choices_file_is_one_line_that_names_file_and_key(cli, tmp_path, content, says):
+def test_a_bad_choices_file_is_one_line_that_names_file_and_key(here, tmp_path, content, says):
     if content is not None:
         (tmp_path / "choices.yaml").write_text(content)
-    result = cli("configure", "--from", "choices.yaml")
-    assert (result.returncode, result.stderr.count("\n")) == (2, 1), result.stderr
+    result = here("configure", "--from", "choices.yaml")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1), result.stderr
     assert says in result.stderr
     assert not (tmp_path / "circuit.yaml").exists()
 
 
-def test_the_catalogue_is_a_table_with_a_line_for_each_offer(cli):
-    from cerebellar_models.circuits.catalogue import load_species
-
-    result = cli("configure", "--list")
-    assert result.returncode == 0, result.stderr
+def test_the_catalogue_is_a_table_with_a_line_for_each_offer(here):
+    result = here("configure", "--list")
+    assert result.exit_code == 0, result.stderr
     mouse = load_species("mouse")
     offers = [
         *(("state", name) for name in mouse.states),
