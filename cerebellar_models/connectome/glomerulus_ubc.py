@@ -9,7 +9,7 @@ from cerebellar_models.connectome.lookup import without_point
 
 
 @config.node
-class ConnectomeGlomerulusUBC(InvertedRoI, ConnectionStrategy, classmap_entry="glom_ubc"):
+class ConnectomeGlomerulusUBC(InvertedRoI, ConnectionStrategy, classmap_entry="glom_ubc"):  # type: ignore[call-arg]
     """Gives each unipolar brush cell exactly one glomerulus.
 
     The share of cells served by a kind of glomerulus is its ratio over the sum of the ratios, within one

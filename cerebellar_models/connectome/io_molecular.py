@@ -7,7 +7,7 @@ from cerebellar_models.connectome.lookup import connections_from, without_point
 
 
 @config.node
-class ConnectomeIO_MLI(ConnectionStrategy, classmap_entry="io_mli"):
+class ConnectomeIO_MLI(ConnectionStrategy, classmap_entry="io_mli"):  # type: ignore[call-arg]
     """Lets each olivary cell excite the interneurons that inhibit its Purkinje cells.
 
     One contact for each olivary cell, Purkinje cell of its climbing fibre and interneuron that inhibits this

@@ -43,7 +43,7 @@ class _Labelling(AfterPlacementHook, abc.ABC):
 
 @config.node
 class LabelCells(_Labelling):
-    """Labels cells at random, in equal numbers unless ``same_size`` is off.
+    """Labels cells at random, in equal numbers if ``same_size`` is on.
 
     The draw depends on the seed, this hook's name and the cell type, never on the rank.
     """
@@ -52,7 +52,7 @@ class LabelCells(_Labelling):
     """Populations to divide."""
     labels: list[str] = config.attr(type=types.list(str), required=True)
     """Names of the zones."""
-    same_size: bool = config.attr(type=bool, default=True)
+    same_size: bool = config.attr(type=bool, default=False)  # as in the published package
     """Whether the zones of a population differ by at most one cell; otherwise each cell draws by itself."""
 
     def zones(self, cell_type, positions):
