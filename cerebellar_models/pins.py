@@ -29,8 +29,9 @@ def _warn_of_pins(warn_missing_packages):
 
 def _tell(pin: str) -> None:
     from bsb._package_spec import get_missing_requirement_reason
+    from bsb.services import MPI
 
-    if get_missing_requirement_reason(pin) is not None:
+    if MPI.get_rank() == 0 and get_missing_requirement_reason(pin) is not None:
         warn(
             f"the configuration asks for '{pin}', a release of the published package; "
             f"version {__version__} reads it all the same. "

@@ -51,7 +51,7 @@ def load_species(name: str) -> Species:
 
 def species_folders() -> dict[str, Path]:
     """By name: the species of this package, and those of the user's own folders."""
-    own = [Path(entry) for entry in os.environ.get(OWN_FOLDERS, "").split(os.pathsep) if entry]
+    own = [Path(entry).expanduser() for entry in os.environ.get(OWN_FOLDERS, "").split(os.pathsep) if entry]
     found: dict[str, Path] = {}
     for root in (bundle_folder("configurations"), *own):
         if not root.is_dir():

@@ -84,11 +84,13 @@ def configuration_text(choices: CircuitChoices, tree: Tree) -> str:
 def recap(choices: CircuitChoices) -> str:
     """The choices in one line."""
     x, y = choices.size
-    rule = ", self-connections" if choices.self_connections else ""
-    return (
-        f"{choices.species} {choices.state}, {x:g} x {y:g} µm, {choices.neuron_model}, {choices.synapse_model}{rule}, "
-        f"seed {choices.seed}; {', '.join(choices.simulations)}"
-    )
+    parts = f"with {', '.join(choices.parts)}" if choices.parts else ""
+    zones = f"microzones {_zones(choices)}" if choices.microzones else ""
+    rule = "self-connections" if choices.self_connections else ""
+    circuit = (f"{choices.species} {choices.state}", f"{x:g} x {y:g} µm", parts, zones)
+    simulation = (choices.neuron_model, choices.synapse_model, rule, f"seed {choices.seed}")
+    shown = ", ".join(item for item in (*circuit, *simulation) if item)
+    return f"{shown}; {', '.join(choices.simulations)}"
 
 
 def about(choices: CircuitChoices) -> dict[str, str]:
@@ -98,11 +100,18 @@ def about(choices: CircuitChoices) -> dict[str, str]:
         "species": choices.species,
         "state": choices.state,
         "size": f"{x:g} x {y:g} µm",
+        "parts": ", ".join(choices.parts) or "none",
+        "microzones": _zones(choices) or "none",
         "neuron model": choices.neuron_model,
         "synapse model": choices.synapse_model,
         "self-connections": "yes" if choices.self_connections else "no",
         "seed": str(choices.seed),
     }
+
+
+def _zones(choices: CircuitChoices) -> str:
+    along = f" along {choices.microzone_axis}" if choices.microzone_axis else ""
+    return " ".join(choices.microzones) + along
 
 
 def expected_cells(tree: Tree) -> str:
