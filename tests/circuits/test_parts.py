@@ -109,6 +109,20 @@ def test_a_stimulus_needs_its_part():
     assert "mf_cf_stimulus" in choose(MOUSE, parts=["io"]).simulations
 
 
+def test_the_field_potential_needs_its_neuron_model():
+    with pytest.raises(
+        UserError, match="simulation: 'lfp_stimulus' needs neuron model eglif_multirec: it records"
+    ):
+        choose(MOUSE, simulations=["lfp_stimulus"])
+    models = {"neuron_model": "eglif_multirec", "synapse_model": "multirec_static_synapse"}
+    devices = tree(simulations=["lfp_stimulus"], **models)["simulations"]["lfp_stimulus"]["devices"]
+    assert "background_noise" not in devices
+    assert devices["granule_multimeter"]["targetting"]["origin"] == [150, 100, 65]
+    assert devices["lfp_stim"]["constants"]["spike_times"][0] + devices["lfp_stim"]["delay"] == pytest.approx(
+        1000.1
+    )
+
+
 @pytest.mark.parametrize("parts", offers.part_sets(MOUSE), ids=str)
 @pytest.mark.parametrize("state", MOUSE.states)
 @pytest.mark.parametrize("synapses", ["static_synapse", "tsodyks2_synapse"])
