@@ -1,5 +1,6 @@
 """`configure --adopt`, `--from`, `--save-choices` and `--list` as a user meets them."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -137,3 +138,25 @@ def test_the_catalogue_is_a_table_with_a_line_for_each_offer(here):
             line for line in result.stdout.splitlines() if line.startswith(kind) and f" {name} " in line
         ]
         assert len(line.split(name, 1)[1].strip(" *")) > 10
+
+
+def test_json_is_adopted_too(here, tmp_path):
+    shutil.copy(OLDER.with_name("granular_layer.json"), tmp_path / "old.json")
+    result = here("configure", "--adopt", "old.json", "-o", "new.json")
+    assert result.exit_code == 0, result.stderr
+    assert "old.json: 3 changes" in result.stdout
+    tree = json.loads((tmp_path / "new.json").read_text())
+    assert [entry["file"] for entry in tree["morphologies"]] == [
+        "cerebellum://GranuleCell.swc",
+        "cerebellum://GolgiCell.swc",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"), [("{", "not valid JSON"), ("[]", "expected a mapping at the top")]
+)
+def test_bad_json_is_one_line(here, tmp_path, content, says):
+    (tmp_path / "old.json").write_text(content)
+    result = here("configure", "--adopt", "old.json")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert f"old.json: {says}" in result.stderr

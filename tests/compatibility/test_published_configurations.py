@@ -12,10 +12,18 @@ from pathlib import Path
 
 import pytest
 import yaml
-from bsb import ConnectionStrategy, parse_configuration_file
+from bsb import (
+    AfterConnectivityHook,
+    AfterSimulationHook,
+    ConnectionStrategy,
+    parse_configuration_content,
+    parse_configuration_file,
+)
 from circuit_file import CircuitFile
 
 from cerebellar_models.bundle import bundle_folder
+from cerebellar_models.circuits.adopt import adopt
+from cerebellar_models.circuits.catalogue import morphology_manifest
 
 HERE = Path(__file__).parent
 RULES = yaml.safe_load((HERE / "cortex.yaml").read_text())["connectivity"]
@@ -69,6 +77,15 @@ def test_a_simulation_of_it_loads(folder, monkeypatch, nest_installed):
     assert simulation.cell_models.golgi_cell.model == "eglif_cond_alpha_multisyn"
 
 
+def test_an_older_one_loads_once_adopted(nest_installed):
+    older = yaml.safe_load((HERE / "older.yaml").read_text())
+    tree = adopt(older, morphology_manifest(), seed=1234).tree
+    configuration = parse_configuration_content(yaml.safe_dump(tree), parser="yaml")
+    assert configuration.simulations.basal_activity.derive_seed() == 7
+    (synapse,) = configuration.simulations.basal_activity.connection_models.golgi_to_golgi.synapses
+    assert synapse.model == "static_synapse"
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -91,19 +108,13 @@ def test_every_public_class_is_where_it_was(path):
     assert isinstance(getattr(import_module(module), name), type)
 
 
-SHORT_NAMES = {
-    "connectivity": ["mossy_glom", "ubc_glom", "glom_gran", "glom_golgi", "golgi_glom", "glom_ubc", "io_mli"],
-    "after_connectivity": ["struct_report"],
-}
+SHORT_NAMES = ["mossy_glom", "ubc_glom", "glom_gran", "glom_golgi", "golgi_glom", "glom_ubc", "io_mli"]
 
 
 def test_every_short_name_is_known(folder, monkeypatch):
     monkeypatch.chdir(folder)
     parse_configuration_file("granular_layer.json")
-    from bsb import AfterConnectivityHook, AfterSimulationHook
-
-    known = ConnectionStrategy._config_dynamic_classmap
-    assert set(SHORT_NAMES["connectivity"]) <= set(known)
+    assert set(SHORT_NAMES) <= set(ConnectionStrategy._config_dynamic_classmap)
     assert "struct_report" in AfterConnectivityHook._config_dynamic_classmap
     assert "sim_report" in AfterSimulationHook._config_dynamic_classmap
 
