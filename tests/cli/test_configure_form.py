@@ -19,7 +19,8 @@ def form(tmp_path):
         sys.executable,
         ["-m", "cerebellar_models", "configure"],
         cwd=str(tmp_path),
-        env=environment | {"TERM": "xterm"},
+        env=environment
+        | {"TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"},  # nobody answers such requests here
         encoding="utf8",
         dimensions=(50, 200),
         timeout=60,
