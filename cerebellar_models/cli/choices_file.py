@@ -49,6 +49,11 @@ def _take_choices(context: click.Context, _option: click.Parameter, path: Path |
 
 def _typed(context: click.Context, option: click.Parameter, value: Any, path: Path) -> Any:
     """The value as the flag would take it from the command line, so that 1.5 is no whole number."""
+    takes_list = option.nargs != 1 or getattr(option, "multiple", False)
+    if takes_list != isinstance(value, list):
+        raise UserError(
+            f"{path}: {option.name}: expected {'a list' if takes_list else 'one value'}, found {value}"
+        )
     try:
         return option.type_cast_value(context, _as_typed_in(value))
     except click.BadParameter as error:
