@@ -22,12 +22,21 @@ _OPTIONS = (
     click.option(
         "--part", "parts", multiple=True, help="Part added to the cortex (dcn, io, ubc); may be repeated."
     ),
-    click.option("--simulation", "simulations", multiple=True, help="Paradigm; may be repeated.  [default: all the circuit offers]"),
+    click.option(
+        "--simulation",
+        "simulations",
+        multiple=True,
+        help="Paradigm; may be repeated.  [default: all the circuit offers]",
+    ),
     click.option("--neuron-model", help="Point neuron model."),
     click.option("--synapse-model", help="Set of synapse parameters."),
     click.option("--seed", type=int, help="Seed of everything random.  [default: 1234]"),
-    click.option("--threads", type=int, default=1, show_default=True, help="Threads of a simulation, per rank."),
-    click.option("--duration", type=float, metavar="MS", help="Duration of the simulations.  [default: each one's own]"),
+    click.option(
+        "--threads", type=int, default=1, show_default=True, help="Threads of a simulation, per rank."
+    ),
+    click.option(
+        "--duration", type=float, metavar="MS", help="Duration of the simulations.  [default: each one's own]"
+    ),
     click.option(
         "--self-connections",
         is_flag=True,
@@ -41,7 +50,8 @@ _OPTIONS = (
         help="Zone of Purkinje cells, nuclei and olive; give two or more.",
     ),
     click.option(
-        "--microzone-axis", help="x, y or z: zones follow one another along it.  [default: cells drawn at random]"
+        "--microzone-axis",
+        help="x, y or z: zones follow one another along it.  [default: cells drawn at random]",
     ),
 )
 
@@ -63,6 +73,7 @@ def choice_options(command: Callable) -> Callable:
 
 def flag_options(command: Callable) -> Callable:
     """Adds the flags and ``--from``; the command receives what was given as ``flags``, for `resolve`."""
+
     @functools.wraps(command)
     def flagged(**given: Any):
         source = click.get_current_context().get_parameter_source
