@@ -49,3 +49,29 @@ def test_a_part_compiles_and_simulates(tmp_path, nest_installed, parts, paradigm
     assert len(recorded["granule_cell"].spike_times)
     if "io" in parts:
         assert counts["io"] == 1
+
+
+def test_microzones_simulate_with_a_recorder_each(tmp_path, nest_installed):
+    choices = choose(
+        MOUSE,
+        size=(100, 100),
+        parts=["io"],
+        microzones=["plus", "minus"],
+        simulations=["mf_cf_stimulus"],
+        duration=50.0,
+    )
+    tree = compose(MOUSE, choices, morphology_manifest())
+    (tmp_path / "circuit.yaml").write_text(yaml.safe_dump(tree))
+    bsb(tmp_path, "compile", "circuit.yaml", "-v1", "--clear")
+    bsb(tmp_path, "simulate", "cerebellum.hdf5", "mf_cf_stimulus", "-o", "results", "-v1")
+    counts = {name: len(cells) for name, cells in CircuitFile(tmp_path / "cerebellum.hdf5").positions.items()}
+    entries = read_activity(next((tmp_path / "results").iterdir())).recordings
+    for cell_type in ("purkinje_cell", "dcn_p", "dcn_i", "io"):
+        zones = {entry.recorder: set(entry.cells) for entry in entries if entry.cell_type == cell_type}
+        plus, minus = (
+            zones[next(name for name in zones if name.endswith(label))] for label in ("plus", "minus")
+        )
+        assert len(zones) == 2
+        assert plus | minus == set(range(counts[cell_type]))
+        assert abs(len(plus) - len(minus)) <= 1
+        assert not plus & minus
