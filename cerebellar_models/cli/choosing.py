@@ -61,7 +61,7 @@ _ALTERNATIVES = (("size", "preset"), ("preset", "size"))
 
 
 def choice_options(command: Callable) -> Callable:
-    """Adds the flags; the command receives ``choices`` (a CircuitChoices) and ``tree`` (the configuration)."""
+    """Adds the flags; the command receives ``choices`` and the ``tree`` they lead to."""
 
     @functools.wraps(command)
     def chosen(flags: dict[str, Any], **rest: Any):
