@@ -6,7 +6,8 @@ the one place that can prepare the process:
 - ``bsb compile`` carries simulations along unread. Reading them would start NEST, look up every model and fail
   where the extension module is not built; the compiled file holds them word for word, for the simulation to read.
 - ``bsb simulate`` checks the circuit file, builds the NEST module if needed, uses the threads the simulation asks
-  for, and refuses to run on several ranks with a NEST that has no MPI (each would simulate the whole network).
+  for, can record a population of a single cell, and refuses to run on several ranks with a NEST that has no MPI
+  (each would simulate the whole network).
 - ``bsb compile`` does not even import NEST, which bsb-nest makes every command do and which ends the process where
   an MPI launcher started it and NEST has no MPI.
 """
@@ -27,7 +28,7 @@ from bsb.cli.commands._commands import BsbCompile, BsbReconfigure, BsbSimulate
 from bsb.config import types
 from bsb.simulation.simulation import Simulation
 
-from cerebellar_models import compile_mode
+from cerebellar_models import compile_mode, pins  # noqa: F401  pins: one notice instead of many
 from cerebellar_models.errors import RunError, UserError
 
 # Variables by which NEST takes itself to be started by an MPI launcher.
@@ -56,6 +57,7 @@ class _AnySimulator(dict):
 
 
 def enter_compile_mode(context: Any = None) -> None:
+    """From here on this process reads configurations without their simulations, and never loads a simulator."""
     compile_mode.ACTIVE = True
     Simulation.__plugins__ = staticmethod(_AnySimulator)
     _leave_backends_unloaded()
@@ -130,6 +132,7 @@ def _prepare_simulation(context: Any) -> None:
     except (RunError, UserError) as error:
         _refuse(f"bsb simulate: {error}", error.exit_status)
     _honour_threads()
+    _record_single_cells()
 
 
 def _refuse(message: str, status: int = 2) -> None:
@@ -153,6 +156,23 @@ def _honour_threads() -> None:
         nest.local_num_threads = max(simulation.threads for simulation in simulations)
 
     NestAdapter._set_resolution = set_resolution_and_threads
+
+
+def _record_single_cells() -> None:
+    """Lets a population of one node be asked for its local nodes, as bsb-nest asks all it records.
+
+    NEST 3.10 answers for a single node with a bare truth value, which it then takes for a position.
+    """
+    import nest
+
+    nodes = nest.NodeCollection
+    item = nodes.__getitem__
+
+    @functools.wraps(item)
+    def item_or_mask(self, key):
+        return item(self, [key] if isinstance(key, bool) else key)
+
+    nodes.__getitem__ = item_or_mask
 
 
 def _before(command: type[BaseCommand], prepare: Callable[[Any], None]) -> None:

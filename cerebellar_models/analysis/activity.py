@@ -134,12 +134,11 @@ def _histogram(recording: Recording, duration: float) -> Histogram:
 
 
 def _compare(rate: float | None, isi: float | None, published: PublishedRate, tolerance: float) -> Comparison:
-    rate_deviation = _deviation(rate or 0.0, published.mean_rate_hz)
     return Comparison(
         published=published,
-        rate_deviation=rate_deviation,
+        rate_deviation=_deviation(rate or 0.0, published.mean_rate_hz),
         isi_deviation=_deviation(isi, published.mean_isi_ms),
-        within_tolerance=rate_deviation is not None and abs(rate_deviation) <= tolerance,
+        within_tolerance=abs((rate or 0.0) - published.mean_rate_hz) <= tolerance * published.mean_rate_hz,
     )
 
 

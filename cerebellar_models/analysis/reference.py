@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 from cerebellar_models.analysis.data import Activity, Tree
-from cerebellar_models.bundle import bundle_folder
-from cerebellar_models.circuits.catalogue import read_yaml
+from cerebellar_models.circuits.catalogue import read_yaml, species_folders
 from cerebellar_models.errors import UserError
 
 
@@ -37,8 +36,9 @@ def load_reference(species: str) -> Reference | None:
 
     :raises UserError: the file is not readable, or lacks a key.
     """
-    path = bundle_folder("configurations") / species / "reference.yaml"
-    return parse_reference(read_yaml(path), str(path)) if path.is_file() else None
+    folder = species_folders().get(species)
+    path = folder / "reference.yaml" if folder else None
+    return parse_reference(read_yaml(path), str(path)) if path and path.is_file() else None
 
 
 def parse_reference(tree: Tree, origin: str) -> Reference:

@@ -78,7 +78,7 @@ def is_built() -> bool:
 
 
 def build(report: Report | None = None) -> Path:
-    """Path of the module, which is built if the cache does not hold it (about half a minute on one core).
+    """Path of the module, which is built if the cache does not hold it (about a minute on one core).
 
     :param report: is told in one line each what goes on.
     :raises ModelBuildError: something it needs is missing, or the compiler failed.

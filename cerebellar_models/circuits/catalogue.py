@@ -1,6 +1,7 @@
 """What the files under ``configurations/`` and ``morphologies/`` offer."""
 
 import functools
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from cerebellar_models.bundle import bundle_folder
 from cerebellar_models.errors import UserError
 
 Tree = dict[str, Any]
+
+# Environment variable: the user's own folders of species, separated as in PATH.
+OWN_FOLDERS = "CEREBELLAR_MODELS_CONFIGURATIONS"
 
 
 @dataclass(frozen=True)
@@ -23,32 +27,59 @@ class Species:
     presets: dict[str, tuple[float, float]]
     defaults: Tree
     circuit: Tree
+    parts: dict[str, Tree]
     neuron_models: dict[str, Tree]
     synapse_models: dict[str, Tree]
     paradigms: dict[str, Tree]
 
 
 def species_names() -> list[str]:
-    return sorted(path.parent.name for path in bundle_folder("configurations").glob("*/species.yaml"))
+    """:raises UserError: a folder of the user's is missing, or two folders hold the same species."""
+    return sorted(species_folders())
 
 
-@functools.cache
 def load_species(name: str) -> Species:
     """Reads the species' folder.
 
     :raises UserError: there is no such species, or one of its files is not readable YAML.
     """
-    if name not in species_names():
-        raise UserError(f"species: there is no '{name}'; known: {', '.join(species_names())}")
-    folder = bundle_folder("configurations") / name
+    folders = species_folders()
+    if name not in folders:
+        raise UserError(f"species: there is no '{name}'; known: {', '.join(sorted(folders))}")
+    return _read_species(folders[name])
+
+
+def species_folders() -> dict[str, Path]:
+    """By name: the species of this package, and those of the user's own folders."""
+    own = [Path(entry).expanduser() for entry in os.environ.get(OWN_FOLDERS, "").split(os.pathsep) if entry]
+    found: dict[str, Path] = {}
+    for root in (bundle_folder("configurations"), *own):
+        if not root.is_dir():
+            raise UserError(f"{OWN_FOLDERS}: there is no folder {root}")
+        for head in root.glob("*/species.yaml"):
+            name = head.parent.name
+            if name in found:
+                raise UserError(
+                    f"{OWN_FOLDERS}: species '{name}' of {root} is in {found[name].parent} too; rename it"
+                )
+            found[name] = head.parent
+    return found
+
+
+@functools.cache
+def _read_species(folder: Path) -> Species:
     head = read_yaml(folder / "species.yaml")
+    for key in ("description", "states", "presets", "defaults"):
+        if key not in head:
+            raise UserError(f"{folder / 'species.yaml'}: has no '{key}'")
     return Species(
-        name=name,
+        name=folder.name,
         description=head["description"],
         states=head["states"],
         presets={preset: (float(x), float(y)) for preset, (x, y) in head["presets"].items()},
         defaults=head["defaults"],
         circuit=read_yaml(folder / "circuit.yaml"),
+        parts=_read_folder(folder / "parts"),
         neuron_models=_read_folder(folder / "neurons"),
         synapse_models=_read_folder(folder / "synapses"),
         paradigms=_read_folder(folder / "paradigms"),

@@ -1,14 +1,18 @@
 """What a neuroscientist picks, checked against what the catalogue offers."""
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cerebellar_models.circuits.catalogue import Species
+from cerebellar_models.circuits.offers import against_models, against_paradigm
+from cerebellar_models.circuits.parts import with_requirements
 from cerebellar_models.errors import UserError
 
 # A side above this is a slip of the keyboard: the whole cortical sheet of a mouse cerebellum is shorter.
 LONGEST_SIDE_UM = 100_000.0
+AXES = ("x", "y", "z")
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,9 @@ class CircuitChoices:
     threads: int = 1
     duration: float | None = None  # ms; None keeps each paradigm's own
     self_connections: bool = False  # True: the published rule, in which a cell may contact itself
+    parts: tuple[str, ...] = ()  # what is added to the cortex, a part after those it requires
+    microzones: tuple[str, ...] = ()  # labels; none leaves the populations whole
+    microzone_axis: str | None = None  # None: zones of cells drawn at random
 
 
 def choose(
@@ -40,11 +47,16 @@ def choose(
     threads: int = 1,
     duration: float | None = None,
     self_connections: bool = False,
+    parts: Iterable[str] = (),
+    microzones: Iterable[str] = (),
+    microzone_axis: str | None = None,
 ) -> CircuitChoices:
-    """Fills in the species' defaults and checks every name and number.
+    """Fills in the species' defaults and the parts that others require, and checks every name and number.
 
-    :param simulations: names of paradigms; none given means all of them.
-    :raises UserError: an unknown name, or a number that makes no sense.
+    :param simulations: names of paradigms; none given means all that are offered for this circuit.
+    :param microzones: labels of the zones into which Purkinje cells, nuclei and olive are divided.
+    :param microzone_axis: x, y or z: zones follow one another along it, instead of being drawn at random.
+    :raises UserError: an unknown name, a number that makes no sense, or choices that do not go together.
     """
     defaults = species.defaults
     if size is None:
@@ -60,28 +72,70 @@ def choose(
         raise UserError(f"seed: {seed} is not between 1 and {2**32 - 1}")
     if threads < 1:
         raise UserError(f"threads: {threads} is not at least 1")
+    state = _known("state", state or defaults["state"], species.states)
     neuron_model = _known("neuron model", neuron_model or defaults["neuron_model"], species.neuron_models)
     synapse_model = _known(
         "synapse model", synapse_model or defaults["synapse_model"], species.synapse_models
     )
-    fitted_to = species.synapse_models[synapse_model]["neuron_model"]
-    if fitted_to != neuron_model:
-        raise UserError(
-            f"synapse model: '{synapse_model}' is fitted to neuron model '{fitted_to}', not '{neuron_model}'"
-        )
+    parts = with_requirements(species.parts, parts)
+    _or_refuse(against_models(species, parts, state, neuron_model, synapse_model))
     return CircuitChoices(
         species=species.name,
-        state=_known("state", state or defaults["state"], species.states),
+        state=state,
         size=(float(size[0]), float(size[1])),
-        simulations=tuple(_known("simulation", name, species.paradigms) for name in simulations)
-        or tuple(species.paradigms),
+        simulations=_simulations(species, simulations, parts, neuron_model),
         neuron_model=neuron_model,
         synapse_model=synapse_model,
         seed=seed,
         threads=threads,
         duration=duration,
         self_connections=self_connections,
+        parts=parts,
+        microzones=_zones(species, tuple(microzones), microzone_axis, parts),
+        microzone_axis=microzone_axis,
     )
+
+
+def _simulations(
+    species: Species, names: Iterable[str], parts: tuple[str, ...], neuron_model: str
+) -> tuple[str, ...]:
+    """The paradigms asked for, each once; all that are offered for this circuit if none is."""
+    chosen = tuple(dict.fromkeys(_known("simulation", name, species.paradigms) for name in names))
+    for name in chosen:
+        _or_refuse(against_paradigm(species, parts, neuron_model, name))
+    return chosen or tuple(
+        name for name in species.paradigms if against_paradigm(species, parts, neuron_model, name) is None
+    )
+
+
+def _zones(
+    species: Species, labels: tuple[str, ...], axis: str | None, parts: tuple[str, ...]
+) -> tuple[str, ...]:
+    if axis is not None and axis not in AXES:
+        raise UserError(f"microzone axis: there is no '{axis}'; known: {', '.join(AXES)}")
+    if not labels:
+        if axis is not None:
+            raise UserError("microzone axis: give the labels of the microzones too")
+        return ()
+    repeated = sorted({label for label in labels if labels.count(label) > 1})
+    if repeated:
+        raise UserError(f"microzones: label '{repeated[0]}' is given more than once")
+    for label in labels:
+        if not re.fullmatch(r"[A-Za-z0-9_]+", label):
+            raise UserError(f"microzones: label '{label}' may hold letters, digits and underscores only")
+    if len(labels) < 2:
+        raise UserError(f"microzones: one label, '{labels[0]}', divides nothing; give at least two")
+    if not any(species.parts[part].get("microzones") for part in parts):
+        offering = [name for name, part in species.parts.items() if part.get("microzones")]
+        raise UserError(
+            f"microzones: they divide projections of part {' or '.join(offering)}; add one of them"
+        )
+    return labels
+
+
+def _or_refuse(reason: str | None) -> None:
+    if reason is not None:
+        raise UserError(reason)
 
 
 def _known(key: str, name: str, offered: Iterable[str]) -> str:

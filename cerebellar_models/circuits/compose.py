@@ -1,14 +1,17 @@
 """Choices and a catalogue in, one BSB configuration tree out. Pure: no file, simulator or MPI."""
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
-from cerebellar_models.circuits import size
+from cerebellar_models.circuits import microzones, size
 from cerebellar_models.circuits.catalogue import Species, Tree
 from cerebellar_models.circuits.choices import CircuitChoices
+from cerebellar_models.circuits.parts import add_parts
 
 CIRCUIT_FILE = "cerebellum.hdf5"
 _OVERLAP_RULE = "cerebellar_models.connectome.voxel_overlap.VoxelOverlap"
+_UNDIVIDED = microzones.Zones((), (), {})
 
 
 def compose(species: Species, choices: CircuitChoices, manifest: Tree) -> Tree:
@@ -17,22 +20,29 @@ def compose(species: Species, choices: CircuitChoices, manifest: Tree) -> Tree:
     :param manifest: the morphologies by name (see :func:`catalogue.morphology_manifest`).
     :raises UserError: the circuit is too small for its own rules.
     """
-    circuit = copy.deepcopy(species.circuit)
+    circuit = add_parts(species.circuit, species.parts, choices.parts)
+    name = ", ".join((circuit.pop("name"), *choices.parts, choices.state))
     x, y = choices.size
     circuit["network"] = {"x": x, "y": y, "z": size.circuit_height(circuit), **circuit["network"]}
+    divisible = tuple(circuit.pop("microzones", ()))
+    zones = _UNDIVIDED
+    if choices.microzones:
+        circuit, zones = microzones.divide(circuit, divisible, choices.microzones, choices.microzone_axis)
     size.check_large_enough(circuit)
     if choices.self_connections:
         for rule in circuit["connectivity"].values():
             if rule["strategy"] == _OVERLAP_RULE:
                 rule["self_connections"] = True
     return {
-        "name": f"{circuit.pop('name')}, {choices.state}",
+        "name": name,
         "components": ["cerebellar_models.nest_models.build_models"],
         "storage": {"engine": "hdf5", "root": CIRCUIT_FILE},
         "rng": {"seed": choices.seed},
         "morphologies": _morphologies(circuit, manifest),
         **circuit,
-        "simulations": {name: _simulation(species, choices, name, circuit) for name in choices.simulations},
+        "simulations": {
+            name: _simulation(species, choices, name, circuit, zones) for name in choices.simulations
+        },
     }
 
 
@@ -43,15 +53,25 @@ def _morphologies(circuit: Tree, manifest: Tree) -> list[Tree]:
     return [copy.deepcopy(manifest[name]["bsb"]) for name in used]
 
 
-def _simulation(species: Species, choices: CircuitChoices, name: str, circuit: Tree) -> Tree:
-    paradigm = _with_base(species.paradigms, name)
+def _simulation(
+    species: Species, choices: CircuitChoices, name: str, circuit: Tree, zones: microzones.Zones
+) -> Tree:
+    paradigm = _paradigm(species.paradigms, name, choices.state)
     neurons = species.neuron_models[choices.neuron_model]
-    synapses = _for_state(species.synapse_models[choices.synapse_model]["synapses"], choices.state)
+    synapses = _synapses(species.synapse_models, choices.synapse_model, choices.state)
     constants = _for_state(neurons["constants"], choices.state)
-    cell_models: Tree = {relay: {"model": "parrot_neuron"} for relay in paradigm["relays"]}
-    for cell_type in circuit["cell_types"]:
+    cell_types = circuit["cell_types"]
+    cell_models: Tree = {
+        relay: {"model": "parrot_neuron"} for relay in paradigm["relays"] if relay in cell_types
+    }
+    for cell_type in cell_types:
         if cell_type not in cell_models:
             cell_models[cell_type] = {"model": neurons["nest_model"], "constants": constants[cell_type]}
+    devices = {
+        key: _device(device, circuit)
+        for key, device in paradigm["devices"].items()
+        if set(device["targets"]) <= set(cell_types)
+    }
     return {
         "simulator": "nest",
         "duration": float(paradigm["duration"] if choices.duration is None else choices.duration),
@@ -59,11 +79,42 @@ def _simulation(species: Species, choices: CircuitChoices, name: str, circuit: T
         "threads": choices.threads,
         "modules": list(neurons["nest_modules"]),
         "cell_models": cell_models,
-        "connection_models": {
-            rule: {"synapses": [synapses[rule]]} for rule in circuit["connectivity"] if rule in synapses
-        },
-        "devices": {key: _device(device, circuit) for key, device in paradigm["devices"].items()},
+        "connection_models": dict(_connection_models(circuit, synapses, zones)),
+        "devices": microzones.record_per_label(devices, zones),
     }
+
+
+def _connection_models(circuit: Tree, synapses: Tree, zones: microzones.Zones) -> Iterator[tuple[str, Tree]]:
+    """A model for each set of connections that has a row, by its own name or that of its projection.
+
+    A row is one synapse, a list of synapses (one for each receptor), or a whole connection model.
+    """
+    for rule, tree in circuit["connectivity"].items():
+        base = zones.copied_from.get(rule, rule)
+        for suffix in _pair_suffixes(tree):
+            row = synapses.get(base + suffix, synapses.get(base))
+            if row is None:
+                continue
+            row = copy.deepcopy(row)
+            if isinstance(row, dict) and "synapses" in row:
+                yield rule + suffix, row
+            else:
+                yield rule + suffix, {"synapses": row if isinstance(row, list) else [row]}
+
+
+def _pair_suffixes(rule: Tree) -> list[str]:
+    """What BSB appends to a rule's name for each pair of its cell types; nothing where there is one pair."""
+    pre, post = rule["presynaptic"]["cell_types"], rule["postsynaptic"]["cell_types"]
+    if len(pre) == len(post) == 1:
+        return [""]
+    return [f"_{source}_to_{target}" for source in pre for target in post]
+
+
+def _synapses(sets: dict[str, Tree], name: str, state: str) -> Tree:
+    """A set's rows for a state, over those of the set it extends."""
+    chosen = sets[name]
+    base = _synapses(sets, chosen["extends"], state) if "extends" in chosen else {}
+    return {**base, **_for_state(chosen["synapses"], state)}
 
 
 def _for_state(tables: dict[str, Tree], state: str) -> Tree:
@@ -72,16 +123,24 @@ def _for_state(tables: dict[str, Tree], state: str) -> Tree:
     merged = copy.deepcopy(tables[base])
     if state != base:
         for row, fields in tables.get(state, {}).items():
-            merged.setdefault(row, {}).update(fields)
+            if isinstance(fields, dict) and isinstance(merged.get(row), dict):
+                merged[row].update(fields)
+            else:
+                merged[row] = copy.deepcopy(fields)
     return merged
 
 
-def _with_base(paradigms: dict[str, Tree], name: str) -> Tree:
+def _paradigm(paradigms: dict[str, Tree], name: str, state: str) -> Tree:
+    """A paradigm over the one it extends, its devices as the state has them; an empty device removes one."""
     paradigm = paradigms[name]
-    if "extends" not in paradigm:
-        return paradigm
-    base = _with_base(paradigms, paradigm["extends"])
-    return {**base, **paradigm, "devices": {**base["devices"], **paradigm["devices"]}}
+    changes = paradigm.get("states", {}).get(state, {})
+    base = _paradigm(paradigms, paradigm["extends"], state) if "extends" in paradigm else {"devices": {}}
+    devices = base["devices"] | paradigm["devices"]
+    return {
+        **base,
+        **paradigm,
+        "devices": {key: {**device, **changes.get(key, {})} for key, device in devices.items() if device},
+    }
 
 
 def _device(device: Tree, circuit: Tree) -> Tree:

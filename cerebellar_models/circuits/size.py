@@ -1,5 +1,8 @@
 """Closed-form numbers of a configuration: how many cells it will hold, and whether that is enough."""
 
+import itertools
+import math
+from collections import Counter
 from typing import Any
 
 from cerebellar_models.errors import UserError
@@ -8,8 +11,8 @@ Tree = dict[str, Any]
 
 # Placement rounds at random per chunk, so a population keeps its rule's minimum only with this much to spare.
 _SPARE_FIBRES = 1
-# A population of a single recorded cell is one bsb-nest 8.0 cannot record.
-_FEWEST_CELLS = 2
+# Rows of Purkinje cells need a second cell for their spacing.
+_FEWEST_IN_ROWS = 2
 
 
 def layer_thickness(tree: Tree, layer: str) -> float:
@@ -18,24 +21,22 @@ def layer_thickness(tree: Tree, layer: str) -> float:
 
 
 def layer_floor(tree: Tree, layer: str) -> float:
-    """Height z of the bottom of a layer of a stack that starts at z = 0, µm."""
+    """Height z of the bottom of a layer: its own origin, or its place in a stack that starts at z = 0, µm."""
+    if "origin" in tree["partitions"][layer]:
+        return float(tree["partitions"][layer]["origin"][2])
     order = _stack_of(tree, layer)
     return sum(layer_thickness(tree, below) for below in order[: order.index(layer)])
 
 
 def circuit_height(tree: Tree) -> float:
-    """Height of the stack of layers, µm."""
+    """Height of all layers together, above and below z = 0, µm."""
     return sum(float(partition["thickness"]) for partition in tree["partitions"].values())
 
 
 def target_counts(tree: Tree) -> dict[str, float]:
     """Expected number of cells per type, from densities and ratios, in a tree whose extent is set."""
     x, y = float(tree["network"]["x"]), float(tree["network"]["y"])
-    layers_of = {
-        cell_type: placement["partitions"]
-        for placement in tree["placement"].values()
-        for cell_type in placement["cell_types"]
-    }
+    layers_of = _layers_of(tree)
 
     def count(cell_type: str) -> float:
         spatial = tree["cell_types"][cell_type]["spatial"]
@@ -50,35 +51,82 @@ def target_counts(tree: Tree) -> dict[str, float]:
 
 
 def check_large_enough(tree: Tree) -> None:
-    """:raises UserError: too few cells for a rule that asks for several, or for a population to exist at all."""
-    counts = target_counts(tree)
+    """:raises UserError: too few cells for a rule that asks for several, or for a population to exist."""
     x, y = float(tree["network"]["x"]), float(tree["network"]["y"])
-    needs = dict.fromkeys(counts, float(_FEWEST_CELLS))
+    fibres: dict[str, int] = {}
     for rule in tree["connectivity"].values():
         for fibre in rule.get("pre_cell_types", ()):
-            needs[fibre] = max(needs[fibre], rule.get("convergence", 1) + _SPARE_FIBRES)
-    expected = {cell_type: _placed(tree, cell_type, number) for cell_type, number in counts.items()}
-    short = [
-        f"about {expected[cell_type]:.1f} {cell_type} where {needed:g} are needed"
-        for cell_type, needed in needs.items()
-        if expected[cell_type] < needed
-    ]
+            fibres[fibre] = max(fibres.get(fibre, 0), rule.get("convergence", 1) + _SPARE_FIBRES)
+    zones = {
+        cell_type: len(hook["labels"])
+        for hook in tree.get("after_placement", {}).values()
+        for cell_type in hook["cell_types"]
+    }
+    short = []
+    for cell_type, expected in target_counts(tree).items():
+        needed = fibres.get(cell_type, zones.get(cell_type, 1))
+        sure: float = expected if cell_type in fibres else _certain(tree, cell_type, expected)
+        if (row := _row_placement(tree, cell_type)) is not None:
+            needed *= _FEWEST_IN_ROWS
+            sure = expected = _placed_in_rows(tree, cell_type, row, expected)
+        if sure < needed:
+            short.append(f"about {expected:.1f} {cell_type} where {needed} must be there")
     if short:
         raise UserError(
             f"size: {x:g} x {y:g} µm is too small: it holds {', '.join(short)}; give a larger x or y"
         )
 
 
-def _placed(tree: Tree, cell_type: str, target: float) -> float:
-    """The target, less what a row placement loses at the edges of a narrow circuit."""
+def _certain(tree: Tree, cell_type: str, expected: float) -> int:
+    """The fewest cells of a population that is scattered in its layers, since each chunk rounds its share."""
+    chunk = [float(side) for side in tree["network"]["chunk_size"]]
+    bounds = [(0.0, float(tree["network"]["x"])), (0.0, float(tree["network"]["y"]))]
+    fewest = 0
+    layers = _layers_of(tree)[cell_type]
+    for layer in layers:
+        floor, thickness = layer_floor(tree, layer), layer_thickness(tree, layer)
+        share = expected * thickness / sum(layer_thickness(tree, each) for each in layers)
+        extents = [*bounds, (floor, floor + thickness)]
+        pieces = [_pieces(*extent, side) for extent, side in zip(extents, chunk, strict=True)]
+        for combination in itertools.product(*(lengths.items() for lengths in pieces)):
+            fraction = math.prod(
+                length / (high - low) for (length, _), (low, high) in zip(combination, extents, strict=True)
+            )
+            fewest += math.prod(number for _, number in combination) * math.floor(share * fraction + 1e-9)
+    return fewest
+
+
+def _pieces(low: float, high: float, side: float) -> Counter[float]:
+    """How often each length occurs when an extent is cut at multiples of a side."""
+    first, last = math.floor(low / side), math.ceil(high / side)
+    if last - first < 3:
+        return Counter(min(high, (n + 1) * side) - max(low, n * side) for n in range(first, last))
+    ends = (min(high, (n + 1) * side) - max(low, n * side) for n in (first, last - 1))
+    return Counter(ends) + Counter({side: last - first - 2})
+
+
+def _row_placement(tree: Tree, cell_type: str) -> Tree | None:
     for placement in tree["placement"].values():
         if cell_type in placement["cell_types"] and "spacing_x" in placement:
-            width, spacing = float(tree["network"]["x"]), float(placement["spacing_x"])
-            radius = float(tree["cell_types"][cell_type]["spatial"]["radius"])
-            lattice = spacing * max(1, -(-width // spacing))
-            surplus = 1 + (lattice % width) / width
-            return max(0.0, target * surplus * min(1.0, (width - 2 * radius) / (lattice - 2 * radius)))
-    return target
+            return placement
+    return None
+
+
+def _placed_in_rows(tree: Tree, cell_type: str, placement: Tree, target: float) -> float:
+    """The target, less what a row placement loses at the edges of a narrow circuit."""
+    width, spacing = float(tree["network"]["x"]), float(placement["spacing_x"])
+    radius = float(tree["cell_types"][cell_type]["spatial"]["radius"])
+    lattice = spacing * max(1, -(-width // spacing))
+    surplus = 1 + (lattice % width) / width
+    return max(0.0, target * surplus * min(1.0, (width - 2 * radius) / (lattice - 2 * radius)))
+
+
+def _layers_of(tree: Tree) -> dict[str, list[str]]:
+    return {
+        cell_type: placement["partitions"]
+        for placement in tree["placement"].values()
+        for cell_type in placement["cell_types"]
+    }
 
 
 def _stack_of(tree: Tree, layer: str) -> list[str]:

@@ -6,7 +6,10 @@ Importing this package registers the strategies' short names with BSB.
 from cerebellar_models.connectome import (  # noqa: F401
     glomerulus_golgi,
     glomerulus_granule,
+    glomerulus_ubc,
     golgi_glomerulus,
+    io_molecular,
+    io_purkinje,
     to_glomerulus,
     voxel_overlap,
 )

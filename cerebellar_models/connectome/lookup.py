@@ -6,7 +6,7 @@ Cells are numbered through a whole population, chunk after chunk, as BSB numbers
 from collections.abc import Iterator
 
 import numpy as np
-from bsb import CellType, ConnectivityError
+from bsb import CellType, ConnectionStrategy, ConnectivityError, ConnectivitySet
 
 
 def positions_of(cell_types: list[CellType]) -> tuple[np.ndarray, np.ndarray]:
@@ -15,20 +15,35 @@ def positions_of(cell_types: list[CellType]) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(positions), np.concatenate(([0], np.cumsum([len(block) for block in positions])))
 
 
+def output_sets(scaffold, strategy: ConnectionStrategy) -> list[ConnectivitySet]:
+    """The sets of connections a rule has written; a pair of its cell types that it left unconnected has none.
+
+    :raises ConnectivityError: it has written none at all.
+    """
+    tags = strategy.get_output_names()
+    written = {connections.tag: connections for connections in scaffold.get_connectivity_sets()}
+    found = [written[tag] for tag in tags if tag in written]
+    if not found:
+        raise ConnectivityError(f"'{strategy.name}' holds no connections yet: does the rule depend on it?")
+    return found
+
+
 def connections_from(
     scaffold, strategy_names: list[str]
 ) -> Iterator[tuple[CellType, CellType, np.ndarray, np.ndarray]]:
-    """What earlier strategies connected: both cell types, and locations (n, 3) with global cell numbers."""
+    """What earlier strategies connected: both cell types, and locations (n, 3) with global cell numbers.
+
+    :raises ConnectivityError: one of them has connected nothing.
+    """
     for name in strategy_names:
-        for tag in scaffold.connectivity[name].get_output_names():
-            try:
-                connections = scaffold.get_connectivity_set(tag)
-            except Exception as error:
-                raise ConnectivityError(
-                    f"'{tag}' holds no connections yet: does the rule depend on '{name}'?"
-                ) from error
+        for connections in output_sets(scaffold, scaffold.connectivity[name]):
             source, target = connections.load_connections().as_globals().all()
             yield connections.pre_type, connections.post_type, source, target
+
+
+def without_point(cells: np.ndarray) -> np.ndarray:
+    """Locations (n, 3) of contacts that have no place on the cell's morphology."""
+    return np.column_stack((cells, np.full((len(cells), 2), -1)))
 
 
 def tips_of(morphology, labels: list[str] | None) -> tuple[np.ndarray, np.ndarray]:

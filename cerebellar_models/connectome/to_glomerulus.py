@@ -7,6 +7,8 @@ from bsb import ConnectionStrategy, config, types
 from bsb.connectivity.strategy import roi_key
 from bsb.mixins import InvertedRoI
 
+from cerebellar_models.connectome.lookup import without_point
+
 
 class _ToGlomerulus(InvertedRoI, ConnectionStrategy, abc.ABC):
     """Gives each glomerulus exactly one fibre.
@@ -34,7 +36,7 @@ class _ToGlomerulus(InvertedRoI, ConnectionStrategy, abc.ABC):
                 mine = np.flatnonzero((chosen >= first) & (chosen < first + len(positions)))
                 if len(mine):
                     self.connect_cells(
-                        fibre_set, glomeruli, _without_point(chosen[mine] - first), _without_point(mine)
+                        fibre_set, glomeruli, without_point(chosen[mine] - first), without_point(mine)
                     )
                 first += len(positions)
 
@@ -47,11 +49,6 @@ def _choose(distances: np.ndarray, near: np.ndarray, uniforms: np.ndarray) -> np
     # Fibres that are not near sort last; where none is near, the nearest of all has rank 0.
     sorting = np.where(near | (count == 0)[:, np.newaxis], distances, np.inf)
     return np.argsort(sorting, axis=1, kind="stable")[np.arange(len(distances)), rank]
-
-
-def _without_point(cells: np.ndarray) -> np.ndarray:
-    """Locations of cells that have no morphology."""
-    return np.column_stack((cells, np.full((len(cells), 2), -1)))
 
 
 @config.node

@@ -3,7 +3,7 @@
 A ``.nestml`` file defines each model; C++ of the same name beside it is the same model written for speed.
 
 Once this package is imported, ``nest.Install("cerebmodule")`` works in this process and in those it starts.
-The module is built by the first import (about half a minute) and found in the user's cache by the later ones.
+The module is built by the first import (about a minute) and found in the user's cache by the later ones.
 Without NEST, and while a circuit is only compiled, nothing is built.
 
 :raises cerebellar_models.builders.nest_module.ModelBuildError: the module cannot be built here.

@@ -1,1 +1,1 @@
-"""."""
+"""BSB hooks that act on placed cells."""

@@ -20,9 +20,15 @@ def tree(**choices) -> dict:
     [
         ({"state": "asleep"}, "state: there is no 'asleep'; known: awake, in_vitro"),
         ({"preset": "huge"}, "preset: there is no 'huge'; known: canonical, tiny"),
-        ({"simulations": ["nap"]}, "simulation: there is no 'nap'; known: basal_activity, mf_stimulus"),
+        (
+            {"simulations": ["nap"]},
+            f"simulation: there is no 'nap'; known: {', '.join(sorted(MOUSE.paradigms))}",
+        ),
         ({"neuron_model": "lif"}, "neuron model: there is no 'lif'; known: eglif_cond_alpha_multisyn"),
-        ({"synapse_model": "gap"}, "synapse model: there is no 'gap'; known: static_synapse"),
+        (
+            {"synapse_model": "gap"},
+            f"synapse model: there is no 'gap'; known: {', '.join(sorted(MOUSE.synapse_models))}",
+        ),
         ({"size": (-1, 100)}, "size x: -1 µm"),
         ({"size": (100, 0)}, "size y: 0 µm"),
         ({"size": (float("nan"), 100)}, "size x: nan µm"),

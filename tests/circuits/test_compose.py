@@ -1,13 +1,10 @@
-"""The composed tree: what it holds, and that BSB accepts every combination the catalogue offers."""
+"""The composed tree: what it holds."""
 
 import copy
-import itertools
 import subprocess
 import sys
 
 import pytest
-import yaml
-from bsb import parse_configuration_content
 
 from cerebellar_models.circuits.catalogue import load_species, morphology_manifest
 from cerebellar_models.circuits.choices import choose
@@ -111,24 +108,6 @@ def test_the_published_rule_is_one_switch():
     }
     rules = MOUSE.circuit["connectivity"]
     assert changed == {name for name, rule in rules.items() if rule["strategy"].endswith("VoxelOverlap")}
-
-
-COMBINATIONS = [
-    {"state": state, "neuron_model": neurons, "synapse_model": synapses, "simulations": [paradigm]}
-    for state, neurons, synapses, paradigm in itertools.product(
-        MOUSE.states, MOUSE.neuron_models, MOUSE.synapse_models, MOUSE.paradigms
-    )
-    if MOUSE.synapse_models[synapses]["neuron_model"] == neurons
-]
-
-
-@pytest.mark.parametrize("choices", COMBINATIONS, ids=lambda choices: "-".join(map(str, choices.values())))
-def test_bsb_accepts_every_combination(choices, nest_installed):
-    """NEST looks up every model name; a value of a wrong type or an unknown key fails here."""
-    composed = tree(preset="tiny", **choices)
-    configuration = parse_configuration_content(yaml.safe_dump(composed), parser="yaml")
-    assert set(configuration.simulations) == set(composed["simulations"])
-    assert configuration.rng.seed == 1234
 
 
 def test_configuring_imports_neither_simulator_nor_mpi(tmp_path):
