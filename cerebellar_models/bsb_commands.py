@@ -26,10 +26,15 @@ from bsb import config, plugins
 from bsb.cli.commands import BaseCommand
 from bsb.cli.commands._commands import BsbCompile, BsbReconfigure, BsbSimulate
 from bsb.config import types
+from bsb.services import MPI
 from bsb.simulation.simulation import Simulation
 
 from cerebellar_models import compile_mode, pins  # noqa: F401  pins: one notice instead of many
+from cerebellar_models.analysis.read import read_configuration
+from cerebellar_models.builders import nest_module
+from cerebellar_models.builders.nest_module import nest_installation
 from cerebellar_models.errors import RunError, UserError
+from cerebellar_models.extras import install_hint
 
 # Variables by which NEST takes itself to be started by an MPI launcher.
 _LAUNCHER_VARIABLES = ("PMIX_RANK", "PMI_RANK", "OMPI_COMM_WORLD_SIZE")
@@ -99,48 +104,44 @@ def _hide_launcher_from_nest() -> int:
     """Starts MPI if there is a launcher, before a NEST without MPI can trip over it; returns the number of ranks."""
     if not any(variable in os.environ for variable in _LAUNCHER_VARIABLES):
         return 1
-    from mpi4py import MPI
-
-    from cerebellar_models.builders.nest_module import nest_installation
+    from mpi4py.MPI import COMM_WORLD
 
     nest = nest_installation()
     if nest is not None and not nest.has_mpi:
         for variable in _LAUNCHER_VARIABLES:
             os.environ.pop(variable, None)
-    return MPI.COMM_WORLD.Get_size()
+    return COMM_WORLD.Get_size()
 
 
 def _prepare_simulation(context: Any) -> None:
-    from cerebellar_models.analysis.read import read_circuit
-    from cerebellar_models.builders.nest_module import ModelBuildError, nest_installation
-
+    """:raises UserError, RunError: the simulation cannot run here."""
     ranks = _hide_launcher_from_nest()
+    simulation = _simulation_to_run(context)
+    if simulation is None or simulation["simulator"] != "nest":
+        return
     nest = nest_installation()
     if nest is None:
-        return
+        raise UserError(f"NEST is not installed: {install_hint('nest')}")
     if ranks > 1 and not nest.has_mpi:
-        _refuse(
-            f"bsb simulate: NEST {nest.version} has no MPI but {ranks} ranks were started; run it on 1 rank with "
-            "threads, or install a NEST built with MPI",
+        raise UserError(
+            f"NEST {nest.version} has no MPI but {ranks} ranks were started; run it on 1 rank with threads, "
+            "or install a NEST built with MPI"
         )
-    try:
+    if nest_module.MODULE in simulation.get("modules", ()):
         import cerebellar_models.nest_models  # noqa: F401  builds the module and makes it loadable
-    except ModelBuildError as error:
-        _refuse(f"bsb simulate: {error}", status=1)
-    try:
-        read_circuit(Path(context.arguments.network))
-    except (RunError, UserError) as error:
-        _refuse(f"bsb simulate: {error}", error.exit_status)
     _honour_threads()
     _record_single_cells()
 
 
-def _refuse(message: str, status: int = 2) -> None:
-    from bsb.services import MPI
-
-    if MPI.get_rank() == 0:
-        print(message, file=sys.stderr, flush=True)
-    raise SystemExit(status)
+def _simulation_to_run(context: Any) -> dict[str, Any] | None:
+    """The simulation named on the command line, as it is stored; None if another configuration may bring it."""
+    arguments = context.arguments
+    simulations = read_configuration(Path(arguments.network)).get("simulations", {})
+    if arguments.simulation not in simulations and not context.options["config"].is_set("cli"):
+        raise UserError(
+            f"{arguments.network} has no simulation '{arguments.simulation}'; it has: {', '.join(simulations)}"
+        )
+    return simulations.get(arguments.simulation)
 
 
 def _honour_threads() -> None:
@@ -180,7 +181,12 @@ def _before(command: type[BaseCommand], prepare: Callable[[Any], None]) -> None:
 
     @functools.wraps(handler)
     def prepared(self, context):
-        prepare(context)
+        try:
+            prepare(context)
+        except (UserError, RunError) as error:
+            if MPI.get_rank() == 0:
+                print(f"bsb {command.name}: {error}", file=sys.stderr, flush=True)
+            raise SystemExit(error.exit_status) from None
         return handler(self, context)
 
     command.handler = prepared  # type: ignore[method-assign]

@@ -44,6 +44,18 @@ def read_circuit(path: Path) -> CircuitData:
         )
 
 
+def read_configuration(path: Path) -> Tree:
+    """The configuration stored in a compiled circuit; a file that was cut short is found out without reading it all.
+
+    :raises UserError: there is no such file.
+    :raises RunError: it is cut short, damaged, in use by a writer, or not a compiled circuit.
+    """
+    with _explained(path, "not a readable circuit"), h5py.File(path, "r") as file:
+        if "files" not in file:
+            raise RunError(f"{path}: not a compiled circuit: it has no 'files'")
+        return _active_configuration(path, file)
+
+
 def read_activity(paths: Path | Iterable[Path]) -> Activity:
     """One simulation's recordings. Several files are shares of the same run, as MPI ranks leave them.
 

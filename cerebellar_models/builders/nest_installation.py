@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from ..errors import RunError
 
-class ModelBuildError(RuntimeError):
+
+class ModelBuildError(RunError):
     """A model cannot be built here; the message is one line that says what is missing and how to get it."""
 
 

@@ -12,6 +12,8 @@ from cerebellar_models.errors import UserError
 
 # A side above this is a slip of the keyboard: the whole cortical sheet of a mouse cerebellum is shorter.
 LONGEST_SIDE_UM = 100_000.0
+LONGEST_DURATION_MS = 1e7
+MOST_THREADS = 1024
 AXES = ("x", "y", "z")
 
 
@@ -66,12 +68,12 @@ def choose(
     for axis, side in zip("xy", size, strict=True):
         _positive(f"size {axis}", side, "µm", LONGEST_SIDE_UM)
     if duration is not None:
-        _positive("duration", duration, "ms", 1e7)
+        _positive("duration", duration, "ms", LONGEST_DURATION_MS)
     seed = defaults["seed"] if seed is None else seed
     if not 0 < seed < 2**32:
         raise UserError(f"seed: {seed} is not between 1 and {2**32 - 1}")
-    if threads < 1:
-        raise UserError(f"threads: {threads} is not at least 1")
+    if not 1 <= threads <= MOST_THREADS:
+        raise UserError(f"threads: {threads} is not between 1 and {MOST_THREADS}")
     state = _known("state", state or defaults["state"], species.states)
     neuron_model = _known("neuron model", neuron_model or defaults["neuron_model"], species.neuron_models)
     synapse_model = _known(

@@ -8,6 +8,7 @@ from cerebellar_models.circuits import microzones, size
 from cerebellar_models.circuits.catalogue import Species, Tree
 from cerebellar_models.circuits.choices import CircuitChoices
 from cerebellar_models.circuits.parts import add_parts
+from cerebellar_models.errors import UserError
 
 CIRCUIT_FILE = "cerebellum.hdf5"
 _OVERLAP_RULE = "cerebellar_models.connectome.voxel_overlap.VoxelOverlap"
@@ -72,9 +73,11 @@ def _simulation(
         for key, device in paradigm["devices"].items()
         if set(device["targets"]) <= set(cell_types)
     }
+    duration = float(paradigm["duration"] if choices.duration is None else choices.duration)
+    _check_duration(name, duration, float(paradigm["resolution"]), devices)
     return {
         "simulator": "nest",
-        "duration": float(paradigm["duration"] if choices.duration is None else choices.duration),
+        "duration": duration,
         "resolution": paradigm["resolution"],
         "threads": choices.threads,
         "modules": list(neurons["nest_modules"]),
@@ -82,6 +85,20 @@ def _simulation(
         "connection_models": dict(_connection_models(circuit, synapses, zones)),
         "devices": microzones.record_per_label(devices, zones),
     }
+
+
+def _check_duration(name: str, duration: float, resolution: float, devices: Tree) -> None:
+    """:raises UserError: not a whole number of steps, or over before a device starts."""
+    if abs(duration / resolution - round(duration / resolution)) > 1e-6:
+        raise UserError(
+            f"duration: {duration:g} ms is not a multiple of the resolution of {name}, {resolution:g} ms"
+        )
+    for key, device in devices.items():
+        if device.get("start", 0) >= duration:
+            raise UserError(
+                f"duration: {duration:g} ms end before {key} of {name} starts ({device['start']:g} ms); "
+                "give a longer duration or other simulations"
+            )
 
 
 def _connection_models(circuit: Tree, synapses: Tree, zones: microzones.Zones) -> Iterator[tuple[str, Tree]]:

@@ -12,6 +12,7 @@ Tree = dict[str, Any]
 # Placement rounds at random per chunk, so a population keeps its rule's minimum only with this much to spare.
 _SPARE_FIBRES = 1
 # Rows of Purkinje cells need a second cell for their spacing.
+_MOST_CELLS = 1e9  # beyond is a slip of the keyboard
 _FEWEST_IN_ROWS = 2
 
 
@@ -62,6 +63,11 @@ def check_large_enough(tree: Tree) -> None:
         for hook in tree.get("after_placement", {}).values()
         for cell_type in hook["cell_types"]
     }
+    cells = sum(target_counts(tree).values())
+    if cells > _MOST_CELLS:
+        raise UserError(
+            f"size: {x:g} x {y:g} µm holds {cells:.2g} cells; a circuit of more than {_MOST_CELLS:.0e} is refused"
+        )
     short = []
     for cell_type, expected in target_counts(tree).items():
         needed = fibres.get(cell_type, zones.get(cell_type, 1))
@@ -69,8 +75,9 @@ def check_large_enough(tree: Tree) -> None:
         if (row := _row_placement(tree, cell_type)) is not None:
             needed *= _FEWEST_IN_ROWS
             sure = expected = _placed_in_rows(tree, cell_type, row, expected)
+            _check_rows_have_room(tree, cell_type, row)
         if sure < needed:
-            short.append(f"about {expected:.1f} {cell_type} where {needed} must be there")
+            short.append(f"{sure:.3g} {cell_type} for certain where {needed} must be there")
     if short:
         raise UserError(
             f"size: {x:g} x {y:g} µm is too small: it holds {', '.join(short)}; give a larger x or y"
@@ -119,6 +126,22 @@ def _placed_in_rows(tree: Tree, cell_type: str, placement: Tree, target: float) 
     lattice = spacing * max(1, -(-width // spacing))
     surplus = 1 + (lattice % width) / width
     return max(0.0, target * surplus * min(1.0, (width - 2 * radius) / (lattice - 2 * radius)))
+
+
+def _check_rows_have_room(tree: Tree, cell_type: str, placement: Tree) -> None:
+    """:raises UserError: the cells of a row would lie inside one another, which BSB refuses in the midst of placing."""
+    width, depth = float(tree["network"]["x"]), float(tree["network"]["y"])
+    radius = float(tree["cell_types"][cell_type]["spatial"]["radius"])
+    rows = max(1, math.ceil(width / float(placement["spacing_x"])))
+    target = target_counts(tree)[cell_type]
+    surplus = int((rows * float(placement["spacing_x"]) % width) / width * target)
+    per_row = round((math.ceil(target) + surplus) / rows)
+    least = 2 * radius * math.cos(math.radians(float(placement["angle"])))
+    if per_row and (depth - radius) / per_row < least:
+        raise UserError(
+            f"size: {width:g} x {depth:g} µm leaves no room for {per_row} {cell_type} one after another in y; "
+            f"give a y of at least {per_row * least + radius:.0f} µm"
+        )
 
 
 def _layers_of(tree: Tree) -> dict[str, list[str]]:

@@ -21,6 +21,9 @@ class _OneLineErrors(click.Group):
         except (UserError, RunError) as error:
             click.echo(f"cerebellar-models: {error}", err=True)
             context.exit(error.exit_status)
+        except OSError as error:  # a full disk, a folder that went away
+            click.echo(f"cerebellar-models: {error.filename or 'file'}: {error.strerror}", err=True)
+            context.exit(RunError.exit_status)
 
 
 @click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})

@@ -18,7 +18,7 @@ def _python() -> str:
 
 
 def _compiler() -> str:
-    compiler = shutil.which(os.environ.get("CXX", "g++"))
+    compiler = shutil.which(os.environ.get("CXX") or "g++")
     if compiler is None:
         raise _Missing("no C++ compiler: apt install g++ (or set CXX)")
     return compiler

@@ -6,7 +6,8 @@ from bsb.connectivity.strategy import roi_key
 from bsb.mixins import InvertedRoI
 from scipy.spatial import cKDTree
 
-from cerebellar_models.connectome.lookup import first_morphology, tips_of
+from cerebellar_models.connectome.lookup import first_morphology, tips_of, without_point
+from cerebellar_models.connectome.overlap_kernel import rotation_matrices
 
 # The tip is of rank floor(n x) by distance, x exponential of this scale and cut at this value.
 _RANK_SCALE = 0.03
@@ -38,31 +39,51 @@ class ConnectomeGlomerulusGolgi(InvertedRoI, ConnectionStrategy, classmap_entry=
 
     def connect(self, pre, post):
         for golgi_type in self.postsynaptic.cell_types:
-            cells = golgi_type.get_placement_set(chunks=post.roi)
+            cells = golgi_type.get_placement_set(chunks=post.roi, labels=self.postsynaptic.labels)
+            turns = rotation_matrices(np.asarray(cells.load_rotations()))
             for glomeruli in pre.placement:
                 rng = self.get_rng(
                     key=("connectivity", self.name, glomeruli.cell_type.name, golgi_type.name, roi_key(post))
                 )
                 tips, locations = self._tips(golgi_type)
-                source, target = self._connect_to(
-                    glomeruli.load_positions(), cells.load_positions(), tips, locations, rng
+                source, target = connect_to_tips(
+                    glomeruli.load_positions(),
+                    cells.load_positions(),
+                    turns,
+                    self.radius,
+                    tips,
+                    locations,
+                    rng,
                 )
                 if len(source):
                     self.connect_cells(glomeruli, cells, source, target)
 
-    def _connect_to(self, glomeruli, somata, tips, locations, rng) -> tuple[np.ndarray, np.ndarray]:
-        near = cKDTree(glomeruli).query_ball_point(somata, self.radius, return_sorted=True)
-        source = np.concatenate([*near, []]).astype(int)
-        cells = np.repeat(np.arange(len(somata)), [len(row) for row in near])
-        distances = np.linalg.norm(
-            glomeruli[source][:, np.newaxis] - somata[cells][:, np.newaxis] - tips, axis=2
-        )
-        share = -_RANK_SCALE * np.log1p(rng.random(len(source)) * np.expm1(-_RANK_CUT / _RANK_SCALE))
-        rank = (share * len(tips)).astype(int)
-        tip = np.argsort(distances, axis=1)[np.arange(len(source)), rank]
-        without_point = np.full((len(source), 2), -1)
-        return np.column_stack((source, without_point)), np.column_stack((cells, locations[tip]))
-
     @pool_cache
     def _tips(self, golgi_type) -> tuple[np.ndarray, np.ndarray]:
         return tips_of(first_morphology(golgi_type), self.postsynaptic.morphology_labels)
+
+
+def connect_to_tips(
+    glomeruli: np.ndarray,
+    somata: np.ndarray,
+    turns: np.ndarray,
+    radius: float,
+    tips: np.ndarray,
+    locations: np.ndarray,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Locations before and after the synapse (n, 3) of every glomerulus within ``radius`` µm of a soma.
+
+    :param turns: rotation matrices (somata, 3, 3) of the cells, or none if no cell is rotated.
+    :param tips: ends of the dendrites (m, 3) relative to an unrotated soma, µm; ``locations`` (m, 2) of them.
+    """
+    near = cKDTree(glomeruli).query_ball_point(somata, radius, return_sorted=True)
+    source = np.concatenate([*near, []]).astype(int)
+    cells = np.repeat(np.arange(len(somata)), [len(row) for row in near])
+    turned = np.einsum("nij,mj->nmi", turns[cells], tips) if len(turns) else tips[np.newaxis]
+    offsets = (glomeruli[source] - somata[cells])[:, np.newaxis]
+    distances = np.linalg.norm(offsets - turned, axis=2)
+    share = -_RANK_SCALE * np.log1p(rng.random(len(source)) * np.expm1(-_RANK_CUT / _RANK_SCALE))
+    rank = (share * len(tips)).astype(int)
+    tip = np.argsort(distances, axis=1)[np.arange(len(source)), rank]
+    return without_point(source), np.column_stack((cells, locations[tip]))

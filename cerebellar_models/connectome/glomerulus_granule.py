@@ -53,7 +53,7 @@ class ConnectomeGlomerulusGranule(InvertedRoI, ConnectionStrategy, classmap_entr
     def connect(self, pre, post):
         glomeruli = self._glomeruli()
         for granule_type in self.postsynaptic.cell_types:
-            cells = granule_type.get_placement_set(chunks=post.roi)
+            cells = granule_type.get_placement_set(chunks=post.roi, labels=self.postsynaptic.labels)
             rng = self.get_rng(key=("connectivity", self.name, granule_type.name, roi_key(post)))
             chosen = self._choose(glomeruli, cells.load_positions(), rng)
             tips = self._tips(granule_type)
@@ -89,7 +89,7 @@ class ConnectomeGlomerulusGranule(InvertedRoI, ConnectionStrategy, classmap_entr
     def _reach_further(
         self, glomeruli: _Glomeruli, cell: np.ndarray, chosen: np.ndarray, found: int, rng
     ) -> None:
-        remaining = np.setdiff1d(glomeruli.fibres, glomeruli.fibres[chosen[:found]])
+        remaining = np.setdiff1d(glomeruli.fibres[glomeruli.fibres >= 0], glomeruli.fibres[chosen[:found]])
         for slot, fibre in enumerate(rng.permutation(remaining)[: self.convergence - found], start=found):
             own = np.flatnonzero(glomeruli.fibres == fibre)
             chosen[slot] = own[np.argmin(np.linalg.norm(glomeruli.positions[own] - cell, axis=1))]

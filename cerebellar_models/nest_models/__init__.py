@@ -11,23 +11,14 @@ Without NEST, and while a circuit is only compiled, nothing is built.
 
 import sys
 
-from ..builders import nest_module
-
-
-def _compiles_circuit() -> bool:
-    """Whether BSB compiles a circuit, which needs the names of the models but no simulator."""
-    try:
-        from .. import compile_mode
-    except ImportError:
-        return False
-    return bool(compile_mode.ACTIVE)
+from cerebellar_models import compile_mode
+from cerebellar_models.builders import nest_module
 
 
 def _ensure_module() -> None:
-    if nest_module.nest_installation() is None:
+    if compile_mode.ACTIVE or nest_module.nest_installation() is None:
         return
-    if not _compiles_circuit():
-        nest_module.build(lambda line: print(f"cerebellar-models: {line}", file=sys.stderr))
+    nest_module.build(lambda line: print(f"cerebellar-models: {line}", file=sys.stderr))
     nest_module.make_loadable()
 
 

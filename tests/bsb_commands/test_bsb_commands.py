@@ -15,6 +15,23 @@ from cerebellar_models.builders.nest_module import nest_installation
 from cerebellar_models.deploy import launch
 
 BSB = [sys.executable, "-m", "bsb"]
+OTHER_NETWORK = """
+storage: {engine: hdf5, root: other.hdf5}
+network: {x: 100, y: 100, z: 100}
+partitions: {block: {type: layer, thickness: 100}}
+regions: {all: {type: group, children: [block]}}
+cell_types: {cell: {spatial: {radius: 2, count: 5}}}
+placement: {cells: {strategy: bsb.placement.RandomPlacement, cell_types: [cell], partitions: [block]}}
+connectivity: {}
+simulations:
+  rest:
+    simulator: nest
+    duration: 10
+    resolution: 0.1
+    cell_models: {cell: {model: iaf_psc_alpha}}
+    connection_models: {}
+    devices: {record: {device: spike_recorder, delay: 1, targetting: {strategy: all}}}
+"""
 
 
 def bsb(*arguments: str, cwd: Path, ranks: int = 1, **environment: str) -> subprocess.CompletedProcess:
@@ -112,6 +129,36 @@ def test_several_ranks_on_a_nest_without_mpi_are_one_clear_error(
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.parametrize(
+    ("file", "simulation", "status", "says"),
+    [
+        ("whole", "nap", 2, "has no simulation 'nap'; it has: basal_activity, mf_stimulus"),
+        ("cut", "basal_activity", 1, "cut short"),
+        ("none", "basal_activity", 2, "no such file"),
+    ],
+)
+def test_what_cannot_be_simulated_is_one_line(
+    tmp_path, nest_installed, tiny_folder, file, simulation, status, says
+):
+    circuit = tmp_path / "circuit.hdf5"
+    if file != "none":
+        content = (tiny_folder / "cerebellum.hdf5").read_bytes()
+        circuit.write_bytes(content[: len(content) // 2] if file == "cut" else content)
+    done = bsb("simulate", str(circuit), simulation, "-o", "results", cwd=tmp_path)
+    assert done.returncode == status
+    assert says in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_network_of_others_needs_no_module_of_ours(tmp_path, nest_installed):
+    (tmp_path / "other.yaml").write_text(OTHER_NETWORK)
+    missing = {"CXX": "no-such-compiler", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    assert bsb("compile", "other.yaml", "--clear", cwd=tmp_path, **missing).returncode == 0
+    done = bsb("simulate", "other.hdf5", "rest", "-o", "results", cwd=tmp_path, **missing)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
 def test_simulating_without_a_compiler_is_one_clear_error(tmp_path, nest_installed, tiny_folder):
     arguments = ("simulate", str(tiny_folder / "cerebellum.hdf5"), "basal_activity", "-o", "results")
     done = bsb(*arguments, cwd=tmp_path, CXX="no-such-compiler", XDG_CACHE_HOME=str(tmp_path / "cache"))
@@ -144,6 +191,15 @@ def test_threads_of_the_configuration_are_used(tmp_path, nest_installed, tiny_fo
 
 def shorten(folder: Path, duration: float, threads: int = 1) -> None:
     """Gives the compiled circuit shorter simulations."""
-    flags = ("--preset", "tiny", "--duration", str(duration), "--threads", str(threads))
+    flags = (
+        "--preset",
+        "tiny",
+        "--simulation",
+        "basal_activity",
+        "--duration",
+        str(duration),
+        "--threads",
+        str(threads),
+    )
     assert command_line("configure", *flags, cwd=folder).returncode == 0
     assert bsb("reconfigure", "cerebellum.hdf5", "circuit.yaml", cwd=folder).returncode == 0

@@ -38,7 +38,8 @@ def tree(**choices) -> dict:
         ({"duration": 0.0}, "duration: 0 ms"),
         ({"seed": 0}, "seed: 0 is not between"),
         ({"seed": 2**32}, "seed: 4294967296 is not between"),
-        ({"threads": 0}, "threads: 0 is not at least 1"),
+        ({"threads": 5000}, "threads: 5000 is not between 1 and 1024"),
+        ({"threads": 0}, "threads: 0 is not between 1 and 1024"),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -59,7 +60,7 @@ def test_bad_choices_are_refused_in_one_line(choices, says):
     ],
 )
 def test_circuits_too_small_are_refused_before_anything_runs(extent, cells):
-    with pytest.raises(UserError, match=rf"size: .* too small: .*about [\d.]+ ({cells}) where"):
+    with pytest.raises(UserError, match=rf"size: .* too small: .*\d ({cells}) for certain where"):
         tree(size=extent)
 
 
@@ -112,5 +113,25 @@ def test_unreadable_files_name_the_file(tmp_path, content, says):
     with pytest.raises(UserError) as refusal:
         read_yaml(path)
     assert str(path) in str(refusal.value)
+    assert says in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("choices", "says"),
+    [
+        ({"size": (1e5, 1e5)}, "holds 5.6e+09 cells; a circuit of more than 1e+09 is refused"),
+        ({"size": (500, 12)}, "leaves no room for 2 purkinje_cell one after another in y"),
+        ({"duration": 100.05, "simulations": ["basal_activity"]}, "is not a multiple of the resolution"),
+        (
+            {"duration": 500.0, "simulations": ["mf_stimulus"]},
+            "before mf_stimulus of mf_stimulus starts (1199.1 ms)",
+        ),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_what_would_fail_later_is_refused_now(choices, says):
+    with pytest.raises(UserError) as refusal:
+        tree(**choices)
     assert says in str(refusal.value)
     assert "\n" not in str(refusal.value)

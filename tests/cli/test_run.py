@@ -1,5 +1,6 @@
 """`cerebellar-models run` from choices to a report, and what it leaves behind when something fails."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -12,7 +13,10 @@ from pathlib import Path
 import pytest
 from support import command_line
 
-CHOICES = ("run", "--preset", "tiny", "--simulation", "basal_activity", "--duration", "100", "-o", "out")
+from cerebellar_models.deploy.local import _progress_environment
+
+# 130 ms is no multiple of a round step, at which BSB tells its progress and runs on past the end.
+CHOICES = ("run", "--preset", "tiny", "--simulation", "basal_activity", "--duration", "130", "-o", "out")
 STAGES = ["models", "compile", "simulate basal_activity", "report"]
 
 
@@ -30,7 +34,9 @@ def test_a_run_ends_in_a_report(finished):
     assert output.strip().splitlines()[-1] == f"report: {(folder / 'report.html').resolve()}"
     assert "granule_cell" in (folder / "report.html").read_text()
     report = json.loads((folder / "report.json").read_text())
-    assert report["simulations"][0]["duration_ms"] == 100
+    assert report["simulations"][0]["duration_ms"] == 130
+    recorded = {row["cell_type"] for row in report["simulations"][0]["populations"]}
+    assert recorded == {row["cell_type"] for row in report["structure"]["cells"]}
     record = json.loads((folder / "run.json").read_text())
     assert {name: stage["state"] for name, stage in record["stages"].items()}.items() >= dict.fromkeys(
         STAGES[1:], "done"
@@ -134,3 +140,28 @@ def test_a_killed_compile_leaves_no_circuit_and_is_taken_up_again(tmp_path, nest
     assert again.returncode == 0, again.stderr
     assert (tmp_path / "out" / "report.html").exists()
     assert not scratch.parent.exists()
+
+
+def test_two_runs_do_not_share_a_folder(finished, cli):
+    folder, _ = finished
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = cli(*CHOICES, cwd=folder.parent)
+    assert done.returncode == 2
+    assert "another run is working in it" in done.stderr
+
+
+def test_a_report_older_than_its_results_is_written_anew(finished, cli):
+    folder, _ = finished
+    shutil.rmtree(folder / "results" / "basal_activity")
+    before = (folder / "report.html").stat().st_mtime_ns
+    done = cli(*CHOICES, cwd=folder.parent)
+    assert done.returncode == 0, done.stderr
+    assert (folder / "report.html").stat().st_mtime_ns > before
+
+
+@pytest.mark.parametrize("duration", [100, 120, 1000, 7, 0.5, 2000.0])
+def test_progress_steps_divide_the_duration(duration):
+    step = _progress_environment(duration).get("BSB_SIM_PROGRESS")
+    assert step is None or float(duration) % float(step) == 0
+    assert step is not None or not float(duration).is_integer()
