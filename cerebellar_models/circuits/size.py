@@ -75,13 +75,15 @@ def check_large_enough(tree: Tree) -> None:
         if (row := _row_placement(tree, cell_type)) is not None:
             needed *= _FEWEST_IN_ROWS
             sure = expected = _placed_in_rows(tree, cell_type, row, expected)
-            _check_rows_have_room(tree, cell_type, row)
         if sure < needed:
             short.append(f"{sure:.3g} {cell_type} for certain where {needed} must be there")
     if short:
         raise UserError(
             f"size: {x:g} x {y:g} µm is too small: it holds {', '.join(short)}; give a larger x or y"
         )
+    for cell_type in tree["cell_types"]:
+        if (row := _row_placement(tree, cell_type)) is not None:
+            _check_rows_have_room(tree, cell_type, row)
 
 
 def _certain(tree: Tree, cell_type: str, expected: float) -> int:
