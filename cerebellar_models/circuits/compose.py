@@ -74,7 +74,7 @@ def _simulation(
         if set(device["targets"]) <= set(cell_types)
     }
     duration = float(paradigm["duration"] if choices.duration is None else choices.duration)
-    _check_duration(name, duration, float(paradigm["resolution"]), devices)
+    _check_duration(name, duration, float(paradigm["resolution"]))
     return {
         "simulator": "nest",
         "duration": duration,
@@ -87,18 +87,12 @@ def _simulation(
     }
 
 
-def _check_duration(name: str, duration: float, resolution: float, devices: Tree) -> None:
-    """:raises UserError: not a whole number of steps, or over before a device starts."""
+def _check_duration(name: str, duration: float, resolution: float) -> None:
+    """:raises UserError: not a whole number of steps."""
     if abs(duration / resolution - round(duration / resolution)) > 1e-6:
         raise UserError(
             f"duration: {duration:g} ms is not a multiple of the resolution of {name}, {resolution:g} ms"
         )
-    for key, device in devices.items():
-        if device.get("start", 0) >= duration:
-            raise UserError(
-                f"duration: {duration:g} ms end before {key} of {name} starts ({device['start']:g} ms); "
-                "give a longer duration or other simulations"
-            )
 
 
 def _connection_models(circuit: Tree, synapses: Tree, zones: microzones.Zones) -> Iterator[tuple[str, Tree]]:

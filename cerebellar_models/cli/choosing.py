@@ -126,7 +126,13 @@ def _zones(choices: CircuitChoices) -> str:
 
 
 def expected_cells(tree: Tree) -> str:
-    """The expected number of cells in one line."""
+    """The expected number of cells in one line, and a line for each device a simulation is too short for."""
     counts = target_counts(tree)
     parts = ", ".join(f"{name} {number:.0f}" for name, number in counts.items())
-    return f"expects {sum(counts.values()):.0f} cells: {parts}"
+    late = [
+        f"\nnote: {name} ends at {simulation['duration']:g} ms, before its {key} starts ({device['start']:g} ms)"
+        for name, simulation in tree["simulations"].items()
+        for key, device in simulation["devices"].items()
+        if device.get("start", 0) >= simulation["duration"]
+    ]
+    return f"expects {sum(counts.values()):.0f} cells: {parts}" + "".join(late)

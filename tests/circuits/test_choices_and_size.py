@@ -123,10 +123,6 @@ def test_unreadable_files_name_the_file(tmp_path, content, says):
         ({"size": (1e5, 1e5)}, "holds 5.6e+09 cells; a circuit of more than 1e+09 is refused"),
         ({"size": (500, 12)}, "leaves no room for 2 purkinje_cell one after another in y"),
         ({"duration": 100.05, "simulations": ["basal_activity"]}, "is not a multiple of the resolution"),
-        (
-            {"duration": 500.0, "simulations": ["mf_stimulus"]},
-            "before mf_stimulus of mf_stimulus starts (1199.1 ms)",
-        ),
     ],
     ids=lambda value: str(value)[:40],
 )

@@ -59,3 +59,9 @@ def test_a_failed_configure_keeps_the_file_that_was_there(cli, tmp_path):
     before = (tmp_path / "circuit.yaml").read_bytes()
     assert cli("configure", "--size", "40", "40").returncode == 2
     assert (tmp_path / "circuit.yaml").read_bytes() == before
+
+
+def test_a_stimulus_the_duration_leaves_out_is_noted(cli):
+    done = cli("configure", "--preset", "tiny", "--simulation", "mf_stimulus", "--duration", "500")
+    assert done.returncode == 0
+    assert "note: mf_stimulus ends at 500 ms, before its mf_stimulus starts (1199.1 ms)" in done.stdout

@@ -140,7 +140,7 @@ def test_bad_hooks_are_refused(key, value):
         ({"microzones": ["a", "b"], "microzone_axis": "w"}, "microzone axis: there is no 'w'"),
         ({"microzone_axis": "x"}, "give the labels"),
         ({"microzones": ["a", "b"], "parts": []}, "add one of them"),
-        ({"microzones": ["a", "b"], "preset": "tiny"}, "io where 2 must be there"),
+        ({"microzones": ["a", "b"], "preset": "tiny"}, "io for certain where 2 must be there"),
     ],
     ids=lambda value: str(value)[:40],
 )
