@@ -6,6 +6,8 @@ from cerebellar_models import __version__
 from cerebellar_models.cli.clean import clean
 from cerebellar_models.cli.configure import configure
 from cerebellar_models.cli.doctor import doctor
+from cerebellar_models.cli.image import image
+from cerebellar_models.cli.jobs import jobs
 from cerebellar_models.cli.models import models
 from cerebellar_models.cli.report import report
 from cerebellar_models.cli.run import run
@@ -35,5 +37,5 @@ def main() -> None:
     """
 
 
-for command in (configure, run, models, report, doctor, clean):
+for command in (configure, run, models, report, jobs, image, doctor, clean):
     main.add_command(command)
