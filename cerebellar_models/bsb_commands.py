@@ -10,11 +10,25 @@ the one place that can prepare the process:
   (each would simulate the whole network).
 - ``bsb compile`` does not even import NEST, which bsb-nest makes every command do and which ends the process where
   an MPI launcher started it and NEST has no MPI.
+- SIGUSR2 has every thread print where it is: how a job finds out where its ranks hang.
+
+Variables by which a job or a local run asks for more:
+
+- ``CEREBELLAR_MODELS_SEED``: seed of NEST instead of the configuration's, to simulate one circuit several times.
+- ``CEREBELLAR_MODELS_PROGRESS``: a simulation tells the time it has reached.
+- ``CEREBELLAR_MODELS_USAGE``: folder in which each process leaves, at its end, the memory it has used at most.
 """
 
+import atexit
+import contextlib
+import faulthandler
 import functools
 import importlib.util
+import json
 import os
+import platform
+import resource
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,6 +47,7 @@ from cerebellar_models import compile_mode, pins  # noqa: F401  pins: one notice
 from cerebellar_models.analysis.read import read_configuration
 from cerebellar_models.builders import nest_module
 from cerebellar_models.builders.nest_module import nest_installation
+from cerebellar_models.deploy.launch import progress_environment
 from cerebellar_models.errors import RunError, UserError
 from cerebellar_models.extras import install_hint
 
@@ -106,6 +121,10 @@ def _hide_launcher_from_nest() -> int:
         return 1
     from mpi4py.MPI import COMM_WORLD
 
+    # bsb-nest asks a NEST in a process of its own about models, and hides the launcher from it, but not SLURM, by which
+    # Open MPI would take that process for a rank and end it.
+    for variable in [variable for variable in os.environ if variable.startswith("SLURM_")]:
+        del os.environ[variable]
     nest = nest_installation()
     if nest is not None and not nest.has_mpi:
         for variable in _LAUNCHER_VARIABLES:
@@ -119,6 +138,8 @@ def _prepare_simulation(context: Any) -> None:
     simulation = _simulation_to_run(context)
     if simulation is None or simulation["simulator"] != "nest":
         return
+    if os.environ.get("CEREBELLAR_MODELS_PROGRESS"):
+        os.environ |= progress_environment(simulation["duration"])
     nest = nest_installation()
     if nest is None:
         raise UserError(f"NEST is not installed: {install_hint('nest')}")
@@ -131,6 +152,9 @@ def _prepare_simulation(context: Any) -> None:
         import cerebellar_models.nest_models  # noqa: F401  builds the module and makes it loadable
     _honour_threads()
     _record_single_cells()
+    _unlock_before_nest_ends()
+    if seed := os.environ.get("CEREBELLAR_MODELS_SEED"):
+        _seed_nest(seed)
 
 
 def _simulation_to_run(context: Any) -> dict[str, Any] | None:
@@ -142,6 +166,15 @@ def _simulation_to_run(context: Any) -> dict[str, Any] | None:
             f"{arguments.network} has no simulation '{arguments.simulation}'; it has: {', '.join(simulations)}"
         )
     return simulations.get(arguments.simulation)
+
+
+def _seed_nest(seed: str) -> None:
+    """:raises UserError: it is no seed that NEST takes."""
+    from bsb_nest.adapter import NestAdapter
+
+    if not seed.isdecimal() or not 0 < int(seed) < 2**32:
+        raise UserError(f"CEREBELLAR_MODELS_SEED: {seed!r} is not a whole number from 1 to {2**32 - 1}")
+    NestAdapter.master_seed = lambda self, simulation: int(seed)  # type: ignore[method-assign]
 
 
 def _honour_threads() -> None:
@@ -157,6 +190,19 @@ def _honour_threads() -> None:
         nest.local_num_threads = max(simulation.threads for simulation in simulations)
 
     NestAdapter._set_resolution = set_resolution_and_threads
+
+
+def _unlock_before_nest_ends() -> None:
+    """NEST ends MPI when Python does, before the lock of BSB's storage stops using it, which aborts the job.
+
+    What is registered last is called first.
+    """
+    import nest  # noqa: F401  registers its own end
+
+    with contextlib.suppress(ModuleNotFoundError):
+        import mpilock
+
+        atexit.register(getattr(mpilock, "_stop_all_pumps", lambda: None))
 
 
 def _record_single_cells() -> None:
@@ -192,6 +238,19 @@ def _before(command: type[BaseCommand], prepare: Callable[[Any], None]) -> None:
     command.handler = prepared  # type: ignore[method-assign]
 
 
+def _leave_usage(folder: Path) -> None:
+    """A job has no other way to learn it where the scheduler keeps no accounts."""
+    memory_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    usage = {"host": platform.node(), "max_rss_kb": memory_kb}
+    try:
+        (folder / f"{platform.node()}-{os.getpid()}.json").write_text(json.dumps(usage))
+    except OSError as error:  # not worth failing for
+        print(f"cannot leave the memory used: {error}", file=sys.stderr)
+
+
+faulthandler.register(signal.SIGUSR2, all_threads=True)
+if usage_folder := os.environ.get("CEREBELLAR_MODELS_USAGE"):
+    atexit.register(_leave_usage, Path(usage_folder))
 _before(BsbCompile, enter_compile_mode)
 _before(BsbReconfigure, enter_compile_mode)
 _before(BsbSimulate, _prepare_simulation)

@@ -12,6 +12,8 @@ from cerebellar_models.errors import RunError, UserError
 from cerebellar_models.extras import install_hint
 
 _TAIL_LINES = 3
+# A simulation tells its progress at most this often.
+_PROGRESS_STEPS = 20
 
 
 def bsb(*arguments: str) -> list[str]:
@@ -54,6 +56,14 @@ def _is_open_mpi(launcher: str) -> bool:
 def environment() -> dict[str, str]:
     """This process' environment with what makes the PyPI Open MPI and NEST quiet."""
     return {"OMPI_MCA_osc": "^ucx", "PYNEST_QUIET": "1", "PYTHONUNBUFFERED": "1", **os.environ}
+
+
+def progress_environment(duration: float) -> dict[str, str]:
+    """Has BSB tell the time it has reached. Its steps run past the end unless they divide the duration (ms)."""
+    if not float(duration).is_integer():
+        return {}
+    steps = max(steps for steps in range(1, _PROGRESS_STEPS + 1) if int(duration) % steps == 0)
+    return {"BSB_SIM_PROGRESS": str(int(duration) // steps)}
 
 
 def run(

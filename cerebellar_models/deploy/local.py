@@ -8,11 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cerebellar_models.analysis.read import read_activity, read_configuration
 from cerebellar_models.builders import nest_module
-from cerebellar_models.circuits.catalogue import Tree
-from cerebellar_models.circuits.compose import CIRCUIT_FILE
 from cerebellar_models.deploy import launch
+from cerebellar_models.deploy.products import emptied, keep_circuit, keep_results, stored_simulation
 from cerebellar_models.deploy.run_folder import RunFolder, RunRecord, StageRecord
 from cerebellar_models.errors import RunError, UserError
 from cerebellar_models.extras import install_hint
@@ -22,8 +20,6 @@ Tell = Callable[[str], None]
 # BSB announces each job it starts, and the time a simulation has reached.
 _JOB = re.compile(r"JobStatus\.RUNNING \{root\}\.(\w+)\.(\w+)")
 _SIMULATED = re.compile(r"(\d+(?:\.\d+)?) ?/ ?(\d+(?:\.\d+)?) ?ms")
-# A simulation tells its progress at most this often.
-_PROGRESS_STEPS = 20
 
 
 def run_all(folder: RunFolder, record: RunRecord, tree: dict[str, Any], ranks: int, stage: "Stages") -> None:
@@ -84,7 +80,7 @@ def _build_models(tell: Tell) -> None:
 
 def _compile(folder: RunFolder, ranks: int, tell: Tell) -> None:
     # BSB writes into the working directory and leaves what a failed compile has written: let that be elsewhere.
-    scratch = _empty(folder.path / ".compile.partial")
+    scratch = emptied(folder.path / ".compile.partial")
     command = launch.on_ranks(
         launch.bsb("compile", str(folder.configuration.resolve()), "-v4", "--clear"), ranks
     )
@@ -95,18 +91,15 @@ def _compile(folder: RunFolder, ranks: int, tell: Tell) -> None:
 
     try:
         launch.run(command, folder.logs / "compile.log", scratch, see)
-        (scratch / CIRCUIT_FILE).replace(folder.circuit)
+        keep_circuit(folder, scratch)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _simulate(folder: RunFolder, name: str, ranks: int, tell: Tell) -> None:
-    try:
-        simulation = read_configuration(folder.circuit)["simulations"][name]
-    except RunError as error:
-        raise RunError(f"{error}; delete it to compile it again") from error
-    folder.results.mkdir(exist_ok=True)
-    scratch = _empty(folder.results / f".{name}.partial", create=False)
+    stored_simulation(folder, name)
+    log = folder.logs / f"simulate-{name}.log"
+    scratch = emptied(folder.path / f".simulate-{name}.partial", create=False)
     arguments = ("simulate", str(folder.circuit.resolve()), name, "-o", str(scratch.resolve()), "-v3")
 
     def see(line: str) -> None:
@@ -116,35 +109,14 @@ def _simulate(folder: RunFolder, name: str, ranks: int, tell: Tell) -> None:
     try:
         launch.run(
             launch.on_ranks(launch.bsb(*arguments), ranks),
-            folder.logs / f"simulate-{name}.log",
+            log,
             folder.path,
             see,
-            _progress_environment(simulation["duration"]),
+            {"CEREBELLAR_MODELS_PROGRESS": "1"},
         )
-        _check_complete(simulation, sorted(scratch.glob("*.nio")), folder.logs / f"simulate-{name}.log")
-        scratch.rename(folder.results / name)
+        keep_results(folder, scratch, name, name, log)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _progress_environment(duration: float) -> dict[str, str]:
-    """Has BSB tell the time it has reached. Its steps run past the end unless they divide the duration (ms)."""
-    if not float(duration).is_integer():
-        return {}
-    steps = max(steps for steps in range(1, _PROGRESS_STEPS + 1) if int(duration) % steps == 0)
-    return {"BSB_SIM_PROGRESS": str(int(duration) // steps)}
-
-
-def _check_complete(simulation: Tree, results: list[Path], log: Path) -> None:
-    """BSB ends well even if it could not write a recording.
-
-    :raises RunError: a recorder of the simulation left nothing.
-    """
-    wanted = {name for name, device in simulation["devices"].items() if device["device"] == "spike_recorder"}
-    found = {recording.recorder for recording in read_activity(results).recordings} if results else set()
-    if not results or wanted - found:
-        missing = ", ".join(sorted(wanted - found)) or "any device"
-        raise RunError(f"the simulation left no recording of {missing} (see {log})")
 
 
 def write_report(folder: RunFolder, record: RunRecord) -> None:
@@ -155,10 +127,3 @@ def write_report(folder: RunFolder, record: RunRecord) -> None:
         raise UserError(f"report needs {error.name}: {install_hint('report')}") from error
     activities: dict[str, Path | list[Path]] = dict(folder.activities())
     write(folder.path, folder.circuit, activities, record.about | record.versions)
-
-
-def _empty(folder: Path, create: bool = True) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
-    if create:
-        folder.mkdir()
-    return folder

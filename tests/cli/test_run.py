@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from support import command_line
 
-from cerebellar_models.deploy.local import _progress_environment
+from cerebellar_models.deploy.launch import progress_environment
 
 # 130 ms is no multiple of a round step, at which BSB tells its progress and runs on past the end.
 CHOICES = ("run", "--preset", "tiny", "--simulation", "basal_activity", "--duration", "130", "-o", "out")
@@ -162,6 +162,6 @@ def test_a_report_older_than_its_results_is_written_anew(finished, cli):
 
 @pytest.mark.parametrize("duration", [100, 120, 1000, 7, 0.5, 2000.0])
 def test_progress_steps_divide_the_duration(duration):
-    step = _progress_environment(duration).get("BSB_SIM_PROGRESS")
+    step = progress_environment(duration).get("BSB_SIM_PROGRESS")
     assert step is None or float(duration) % float(step) == 0
     assert step is not None or not float(duration).is_integer()

@@ -1,0 +1,119 @@
+#!/bin/bash
+# A real SLURM cluster on this machine: a login node with the controller, and nodes that are network, UTS and mount
+# namespaces with their own /tmp and /dev/shm, so that MPI between them goes over a network as it does elsewhere.
+#
+#   start.sh BASE NODES CPUS SHARED...     root; Debian: slurm-wlm munge libpmix-dev iproute2
+#
+# BASE holds everything it writes; what else below /tmp the nodes are to see is SHARED. BASE/in.sh COMMAND runs on the
+# login node; BASE/pids has the id of each process that was started, for stop.sh.
+set -euo pipefail
+base=$1 nodes=$2 cpus=$3
+shift 3
+shared=("$base" "$@")
+net=10.93.0
+mkdir -p "$base"/{munge,socket,state,log,pid}
+chmod 755 "$base" "$base/socket"
+chmod 700 "$base/munge"
+: >"$base/pids"
+{
+  echo "127.0.0.1 localhost"
+  echo "$net.1 login"
+  for i in $(seq "$nodes"); do echo "$net.$((10 + i)) node$i"; done
+} >"$base/hosts"
+
+inside() { # NAME COMMAND...
+  local pid
+  pid=$(cat "$base/pid/$1")
+  shift
+  nsenter -t "$pid" -n -u -m -- "$@"
+}
+
+namespace() { # NAME
+  local own=$base/tmp.$1 pid path
+  mkdir -p "$own"
+  chmod 1777 "$own"
+  setsid unshare -n -u -m --propagation private sleep infinity </dev/null >/dev/null 2>&1 &
+  pid=$!
+  echo "$pid" | tee "$base/pid/$1" >>"$base/pids"
+  for _ in $(seq 100); do # until unshare has become sleep
+    [ "$(cat "/proc/$pid/comm")" = sleep ] && break
+    sleep 0.02
+  done
+  inside "$1" hostname "$1"
+  inside "$1" ip link set lo up
+  for path in "${shared[@]}"; do
+    case $path in /tmp/*)
+      mkdir -p "$own/${path#/tmp/}"
+      inside "$1" mount --bind "$path" "$own/${path#/tmp/}" ;;
+    esac
+  done
+  inside "$1" mount --rbind "$own" /tmp
+  inside "$1" mount -t tmpfs -o mode=1777,size=1g tmpfs /dev/shm
+  inside "$1" mount --bind "$base/hosts" /etc/hosts
+}
+
+namespace login
+inside login ip link add br0 type bridge
+inside login ip addr add "$net.1/24" dev br0
+inside login ip link set br0 up
+for i in $(seq "$nodes"); do
+  namespace "node$i"
+  inside login ip link add "port$i" type veth peer name eth0 netns "$(cat "$base/pid/node$i")"
+  inside login ip link set "port$i" master br0 up
+  inside "node$i" ip addr add "$net.$((10 + i))/24" dev eth0
+  inside "node$i" ip link set eth0 up
+done
+
+(umask 077; head -c 128 /dev/urandom >"$base/munge/key")
+inside login munged --key-file="$base/munge/key" --socket="$base/socket/munge" --pid-file="$base/pid/munged" \
+  --log-file="$base/munge/log" --seed-file="$base/munge/seed" --num-threads=2
+cat >"$base/slurm.conf" <<CONF
+ClusterName=test
+SlurmctldHost=login($net.1)
+SlurmUser=root
+SlurmdUser=root
+AuthInfo=socket=$base/socket/munge,cred_expire=15
+StateSaveLocation=$base/state
+SlurmdSpoolDir=$base/spool.%n
+SlurmctldPidFile=$base/pid/slurmctld
+SlurmdPidFile=$base/pid/slurmd.%n
+SlurmctldLogFile=$base/log/slurmctld
+SlurmdLogFile=$base/log/slurmd.%n
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+MpiDefault=none
+ReturnToService=2
+SchedulerParameters=bf_interval=1,bf_resolution=1,sched_interval=2,batch_sched_delay=0
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+SlurmdParameters=config_overrides
+JobCompType=jobcomp/none
+KillWait=5
+EnforcePartLimits=ALL
+MaxArraySize=8
+PropagateResourceLimitsExcept=MEMLOCK
+CONF
+for i in $(seq "$nodes"); do
+  mkdir -p "$base/spool.node$i"
+  echo "NodeName=node$i NodeAddr=$net.$((10 + i)) CPUs=$cpus RealMemory=16000 State=UNKNOWN" >>"$base/slurm.conf"
+done
+echo "PartitionName=normal Nodes=ALL Default=YES MaxTime=24:00:00 DefaultTime=00:10:00" >>"$base/slurm.conf"
+
+cat >"$base/in.sh" <<IN
+#!/bin/bash
+export SLURM_CONF=$base/slurm.conf
+exec nsenter -t $(cat "$base/pid/login") -n -u -m --wd="\$PWD" -- "\$@"
+IN
+chmod +x "$base/in.sh"
+
+export SLURM_CONF=$base/slurm.conf
+inside login slurmctld
+for i in $(seq "$nodes"); do inside "node$i" slurmd; done
+cat "$base"/pid/{munged,slurmctld,slurmd.*} >>"$base/pids"
+for _ in $(seq 150); do
+  [ "$("$base/in.sh" sinfo -h -N -o '%T' 2>/dev/null | grep -c '^idle$')" = "$nodes" ] && exit 0
+  sleep 0.1
+done
+echo "the cluster did not come up" >&2
+"$base/in.sh" sinfo -N -l >&2 || true
+exit 1
