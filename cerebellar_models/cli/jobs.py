@@ -2,7 +2,13 @@
 
 import click
 
+from cerebellar_models.cli.jobs_follow import cancel, resume, status, submit
+
 
 @click.group()
 def jobs() -> None:
     """Plan, render, submit and follow a run on a supercomputer."""
+
+
+for command in (submit, status, cancel, resume):
+    jobs.add_command(command)

@@ -39,6 +39,8 @@ class RunRecord:
     about: dict[str, str]
     versions: dict[str, str]
     stages: dict[str, StageRecord] = field(default_factory=dict)
+    jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """of a run on a cluster, by task: ids, states, exit codes, memory, nodes, use of what was asked for"""
 
 
 class RunFolder:
@@ -97,7 +99,7 @@ class RunFolder:
         try:
             content: dict[str, Any] = json.loads(self._record.read_text())
             stages = {name: StageRecord(**stage) for name, stage in content["stages"].items()}
-            return RunRecord(content["about"], content["versions"], stages)
+            return RunRecord(content["about"], content["versions"], stages, content.get("jobs", {}))
         except (FileNotFoundError, NotADirectoryError) as error:
             raise UserError(f"{self.path}: is not a run folder (no run.json)") from error
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -1,0 +1,109 @@
+"""`cerebellar-models jobs submit / status / cancel / resume`."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from cerebellar_models.errors import UserError
+
+_run_folder = click.argument("run", type=click.Path(path_type=Path))
+_json = click.option("--json", "as_json", is_flag=True, help="For machines.")
+
+
+@click.command()
+@_run_folder
+@click.argument("stages", nargs=-1)
+@_json
+def submit(run: Path, stages: tuple[str, ...], as_json: bool) -> None:
+    """Submit a rendered run, each stage after those it needs.
+
+    STAGES: only these, and of an array only some tasks: `compile simulate=0,2 report`. At the site `local` the
+    stages run here, one after the other.
+    """
+    from cerebellar_models.deploy import follow
+    from cerebellar_models.deploy import submit as scheduler
+
+    active = [status.task for status in follow.status(run) if status.active]
+    if active:
+        raise UserError(
+            f"{run}: {', '.join(active)} waits or runs already; see `jobs status` or `jobs cancel`"
+        )
+    scheduler.submit(run, stages)
+    _show(run, as_json)
+
+
+@click.command()
+@_run_folder
+@_json
+def status(run: Path, as_json: bool) -> None:
+    """Say how far each task is, and keep that in run.json."""
+    _show(run, as_json)
+
+
+@click.command()
+@_run_folder
+@_json
+def cancel(run: Path, as_json: bool) -> None:
+    """Cancel what waits or runs; what is done stays."""
+    from cerebellar_models.deploy import follow
+    from cerebellar_models.deploy import submit as scheduler
+
+    jobs = follow.active_jobs(run, follow.status(run))
+    if jobs:
+        scheduler.cancel(run, jobs)
+    if as_json:
+        click.echo(json.dumps({"cancelled": jobs}))
+    else:
+        click.echo(f"cancelled: {', '.join(jobs)}" if jobs else "nothing waits or runs")
+
+
+@click.command()
+@_run_folder
+@_json
+def resume(run: Path, as_json: bool) -> None:
+    """Submit what is neither done nor on its way.
+
+    A stage that was stopped starts again from its beginning: NEST cannot write down its state and go on from it.
+    """
+    from cerebellar_models.deploy import follow
+    from cerebellar_models.deploy import submit as scheduler
+    from cerebellar_models.deploy.task import planned_tasks
+
+    statuses = {entry.task: entry for entry in follow.status(run)}
+    active = [name for name, entry in statuses.items() if entry.active]
+    if active:
+        raise UserError(f"{run}: {', '.join(active)} waits or runs; wait for its end, or `jobs cancel` first")
+    missing = [task for task in planned_tasks(run) if statuses[task.name].state != "done"]
+    if missing:
+        scheduler.submit(run, scheduler.stage_arguments(missing))
+    elif not as_json:
+        click.echo("everything is done")
+    _show(run, as_json)
+
+
+def _show(run: Path, as_json: bool) -> None:
+    from cerebellar_models.deploy import follow
+
+    statuses = follow.status(run)
+    follow.record(run, statuses)
+    if as_json:
+        click.echo(json.dumps([asdict(entry) for entry in statuses], indent=2))
+        return
+    rows = [("task", "state", "job", "time", "memory", "nodes", "")]
+    rows += [
+        (
+            entry.task,
+            entry.state,
+            entry.job,
+            "" if entry.seconds is None else f"{entry.seconds:.0f} s",
+            "" if entry.node_mb is None else f"{entry.node_mb:.0f} MB",
+            entry.hosts,
+            entry.detail,
+        )
+        for entry in statuses
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -1,0 +1,117 @@
+"""Hands a rendered run to the scheduler, by its own commands: submit, submit what is missing, cancel."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cerebellar_models.deploy.task import PlannedTask, planned_tasks
+from cerebellar_models.errors import RunError, UserError
+
+# What a scheduler is submitted to and cancelled by.
+_COMMANDS = {"slurm": ("sbatch", "scancel"), "pbs": ("qsub", "qdel")}
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A line of jobs/submitted.tsv, which jobs/submit.sh writes."""
+
+    stage: str
+    job: str
+    offset: int
+    """index in the run of the task that is 0 in this array, or of the one task of a job that is none"""
+    indices: tuple[int, ...]
+    """of an array, as the scheduler counts them"""
+    time: float
+    """seconds since the epoch"""
+
+    def covers(self, task: PlannedTask) -> int | None:
+        """The scheduler's index of the task; None if it is not in an array of this line's."""
+        return task.index - self.offset if task.index is not None and self.indices else None
+
+
+def scheduler(run: Path) -> str:
+    """slurm, pbs or local.
+
+    :raises UserError: the folder has no job scripts.
+    """
+    planned_tasks(run)
+    return str(json.loads((run / "jobs" / "plan.json").read_text())["site"]["scheduler"])
+
+
+def submit(run: Path, stages: Iterable[str] = ()) -> None:
+    """Submits all stages, or those named: ``compile``, or of an array some tasks: ``simulate=0,2``.
+
+    :raises UserError: there are no scripts, or the scheduler's commands are not here.
+    :raises RunError: the scheduler refused; then nothing is left in its queue.
+    """
+    _require(run, scheduler(run))
+    try:
+        done = subprocess.run(["bash", str(run / "jobs" / "submit.sh"), *stages], check=False)
+    except KeyboardInterrupt:  # a local run; its scripts have heard of it, too
+        raise RunError(f"interrupted; go on with: cerebellar-models jobs resume {run}") from None
+    if done.returncode != 0:
+        raise RunError(f"jobs/submit.sh failed (status {done.returncode}); see above")
+
+
+def _require(run: Path, name: str) -> None:
+    for command in _COMMANDS.get(name, ()):
+        if shutil.which(command) is None:
+            raise UserError(
+                f"no {command} here: copy the folder to where it is (rsync -a {run.resolve()}/ HOST:FOLDER/) "
+                "and run there: bash FOLDER/jobs/submit.sh, which needs nothing else"
+            )
+
+
+def stage_arguments(tasks: Iterable[PlannedTask]) -> list[str]:
+    """What to give jobs/submit.sh for these tasks."""
+    stages: dict[str, list[str]] = {}
+    for task in tasks:
+        stages.setdefault(task.stage, []).append("" if task.index is None else str(task.index))
+    return [f"{stage}={','.join(indices)}" if indices != [""] else stage for stage, indices in stages.items()]
+
+
+def cancel(run: Path, jobs: Iterable[str]) -> None:
+    """:raises UserError: the scheduler's commands are not here; RunError: it refused."""
+    name = scheduler(run)
+    _require(run, name)
+    if name == "local":
+        raise UserError(f"{run}: runs where `jobs submit` was called; interrupt it there (Ctrl-C)")
+    done = subprocess.run([_COMMANDS[name][1], *jobs], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RunError(f"{_COMMANDS[name][1]}: {done.stderr.strip()}")
+
+
+def submitted(run: Path) -> list[Submitted]:
+    """What was submitted, earliest first."""
+    try:
+        lines = (run / "jobs" / "submitted.tsv").read_text().splitlines()
+    except FileNotFoundError:
+        return []
+    return [_submitted(line.split("\t")) for line in lines if line.count("\t") == 4]
+
+
+def _submitted(fields: list[str]) -> Submitted:
+    stage, job, offset, indices, time = fields
+    return Submitted(stage, job, int(offset), tuple(expanded(indices)), float(time))
+
+
+def expanded(indices: str) -> list[int]:
+    """``0-2,5`` as 0, 1, 2, 5."""
+    numbers: list[int] = []
+    for part in filter(None, indices.split(",")):
+        first, _, last = part.partition("-")
+        numbers += range(int(first), int(last or first) + 1)
+    return numbers
+
+
+def latest(lines: list[Submitted], task: PlannedTask) -> Submitted | None:
+    """The last submission the task is in."""
+    for line in reversed(lines):
+        if line.stage != task.stage:
+            continue
+        if task.index is None or task.index - line.offset in (line.indices or (0,)):
+            return line
+    return None
