@@ -75,6 +75,13 @@ def status(run: Path) -> list[TaskStatus]:
     return [_status(run, task, latest(lines, task), jobs) for task in tasks]
 
 
+def active_jobs(run: Path, statuses: list[TaskStatus]) -> list[str]:
+    """Ids of the jobs that wait or run; an array is one."""
+    lines, active = submitted(run), {entry.task for entry in statuses if entry.active}
+    found = [latest(lines, task) for task in planned_tasks(run) if task.name in active]
+    return list(dict.fromkeys(line.job for line in found if line))
+
+
 def _status(
     run: Path, task: PlannedTask, line: Submitted | None, jobs: dict[Key, SchedulerJob]
 ) -> TaskStatus:

@@ -193,7 +193,19 @@ def end(run: Path, name: str, status: int, reason: str) -> int:
     marker.exit_code, marker.ended = status, time.time()
     _write_marker(run, name, marker)
     print(f"=== {name}: {marker.state}{': ' if marker.reason else ''}{marker.reason}")
+    if task.stage == "report":
+        _record(run)
     return status
+
+
+def _record(run: Path) -> None:
+    """The last stage writes down how all went; `jobs status` adds what only the scheduler knows."""
+    from cerebellar_models.deploy import follow
+
+    try:
+        follow.record(run, follow.status(run))
+    except (UserError, OSError) as error:
+        print(f"{run / 'run.json'}: not brought up to date: {error}", file=sys.stderr)
 
 
 def _keep(task: PlannedTask) -> Callable[[RunFolder, Path], None]:
