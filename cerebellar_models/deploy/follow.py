@@ -210,7 +210,7 @@ def read_sacct(content: dict[str, Any]) -> dict[Key, SchedulerJob]:
         found = SchedulerJob(
             _first(state.get("current")),
             "" if reason == "None" else reason,
-            _number((job.get("exit_code") or {}).get("return_code")),
+            _exit_code(job),
             (job.get("time") or {}).get("elapsed"),
             _max_rss_mb(job.get("steps") or ()),
             str(job.get("nodes") or ""),
@@ -218,6 +218,14 @@ def read_sacct(content: dict[str, Any]) -> dict[Key, SchedulerJob]:
         for key in _slurm_keys(job, array.get("job_id"), array.get("task_id"), array.get("task")):
             jobs[key] = found
     return jobs
+
+
+def _exit_code(job: dict[str, Any]) -> int | None:
+    """Of the job or, as 22.05 leaves that at 0, of the step that ended worst."""
+    codes = [
+        _number((part.get("exit_code") or {}).get("return_code")) for part in (job, *(job.get("steps") or ()))
+    ]
+    return max((code for code in codes if code is not None), default=None)
 
 
 def _slurm_keys(job: dict[str, Any], array: Any, index: Any, waiting: Any) -> list[Key]:

@@ -5,6 +5,7 @@ through `quote` (word for word) or `expand` (the site's own expressions, such as
 through `directive`, which refuses what no scheduler could read back.
 """
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -144,6 +145,7 @@ def _environment() -> Any:
         keep_trailing_newline=True,
         autoescape=False,  # this is bash, not HTML
     )
+    environment.filters["toml"] = json.dumps  # a string of JSON is one of TOML
     for name_filter in (quote, expand, comment, directive, raw_directive, walltime):
         environment.filters[name_filter.__name__] = name_filter
     return environment
