@@ -1,0 +1,57 @@
+#!/bin/sh
+# Builds the image with Docker or Podman, under its name only when it is whole; writes its SBOM to build/.
+#
+#   build-image.sh docker|podman [NAME] [BUILD_OPTION...]
+#
+# NAME: cerebellar-models:latest. Everything after it goes to the engine's build command, as in
+# `--build-arg NEST_MODELS=full`. A wheel of NEST that is in the cache of build-nest.sh is used, and one
+# that had to be built is put there.
+set -eu
+
+engine=${1:?"docker or podman"}
+name=${2:-cerebellar-models:latest}
+[ $# -lt 2 ] || shift
+shift
+cd "$(dirname "$0")/.."
+store=${XDG_CACHE_HOME:-$HOME/.cache}/cerebellar-models/nest-mpi
+partial=cerebellar-models-partial:$$
+
+command -v "$engine" >/dev/null || { echo "build-image.sh: no $engine here" >&2; exit 1; }
+clean() { "$engine" rmi --force "$partial" >/dev/null 2>&1 || true; }
+trap clean EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+# The Dockerfile needs nothing of BuildKit; a client without it is told not to ask for it.
+if [ "$engine" = docker ] && ! docker buildx version >/dev/null 2>&1; then
+  export DOCKER_BUILDKIT="${DOCKER_BUILDKIT:-0}"
+fi
+
+mkdir -p build/nest-mpi
+for folder in "$store"/nest*; do
+  [ ! -d "$folder" ] || [ -e "build/nest-mpi/${folder##*/}" ] || cp -R "$folder" build/nest-mpi/
+done
+revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
+version=$(sed -n 's/^version = "\(.*\)"$/\1/p' pyproject.toml)
+build() {
+  "$engine" build --file containers/Dockerfile --build-arg VERSION="$version" --build-arg REVISION="$revision" "$@" .
+}
+
+build "$@" --target nest --tag "$partial"
+wheel=$("$engine" run --rm --network none --entrypoint tail "$partial" -n 1 /nest/path)
+key=$(basename "$(dirname "$wheel")")
+if [ ! -d "$store/$key" ]; then
+  mkdir -p "$store"
+  ready=$(mktemp -d "$store/.partial.XXXXXX")
+  container=$("$engine" create "$partial")
+  "$engine" cp "$container:/nest/$key/." "$ready"
+  "$engine" rm "$container" >/dev/null
+  chmod 755 "$ready"
+  mv -T "$ready" "$store/$key" 2>/dev/null || rm -rf "$ready"
+fi
+clean
+
+build "$@" --tag "$partial"
+"$engine" run --rm --network none --entrypoint cat "$partial" /opt/cerebellar-models/sbom.cdx.json >build/image.sbom.cdx.json.partial
+mv build/image.sbom.cdx.json.partial build/image.sbom.cdx.json
+"$engine" tag "$partial" "$name"
+echo "image: $name"

@@ -1,0 +1,21 @@
+# shellcheck shell=sh
+# Environment of the images, read by Apptainer at every start and by the scripts that build; the Dockerfile's ENV
+# says the same (a test compares them). It wins over what Apptainer brings in from the host.
+CEREBELLAR_MODELS_PREFIX=${CEREBELLAR_MODELS_PREFIX:-/opt/cerebellar-models}
+export CEREBELLAR_MODELS_IMAGE=1
+export PATH="$CEREBELLAR_MODELS_PREFIX/venv/bin:/opt/openmpi/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+# The built NEST module and NEURON mechanisms, found by any user and never written to.
+export XDG_CACHE_HOME="$CEREBELLAR_MODELS_PREFIX/cache" XDG_DATA_HOME="$CEREBELLAR_MODELS_PREFIX/share"
+# The compiler's name is part of the module's key.
+export CXX=g++
+# These are written at run time, by whoever the user is.
+CEREBELLAR_MODELS_TMP=${TMPDIR:-/tmp}/cerebellar-models-$(id -u)
+export NUMBA_CACHE_DIR="$CEREBELLAR_MODELS_TMP/numba" MPLCONFIGDIR="$CEREBELLAR_MODELS_TMP/matplotlib"
+# A host's Python packages and NEURON settings are not for this Python.
+unset PYTHONPATH PYTHONHOME PYTHONUSERBASE NRNHOME NEURONHOME CEREBELLAR_MODELS_PREFIX CEREBELLAR_MODELS_TMP
+export PYTHONNOUSERSITE=1
+export PYNEST_QUIET=1
+# One rank cannot read another's memory where each is in a container of its own.
+export OMPI_MCA_btl_vader_single_copy_mechanism=none
+# Open MPI refuses root; root in a container is a user outside (rootless engines), or confined.
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
