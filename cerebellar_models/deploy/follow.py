@@ -206,11 +206,11 @@ def read_sacct(content: dict[str, Any]) -> dict[Key, SchedulerJob]:
     jobs: dict[Key, SchedulerJob] = {}
     for job in content.get("jobs", ()):
         array, state = job.get("array") or {}, job.get("state") or {}
-        reason = str(state.get("reason") or "")
+        reason, current = str(state.get("reason") or ""), _first(state.get("current"))
         found = SchedulerJob(
-            _first(state.get("current")),
+            current,
             "" if reason == "None" else reason,
-            _exit_code(job),
+            _exit_code(current, job),
             (job.get("time") or {}).get("elapsed"),
             _max_rss_mb(job.get("steps") or ()),
             str(job.get("nodes") or ""),
@@ -220,12 +220,10 @@ def read_sacct(content: dict[str, Any]) -> dict[Key, SchedulerJob]:
     return jobs
 
 
-def _exit_code(job: dict[str, Any]) -> int | None:
-    """Of the job or, as 22.05 leaves that at 0, of the step that ended worst."""
-    codes = [
-        _number((part.get("exit_code") or {}).get("return_code")) for part in (job, *(job.get("steps") or ()))
-    ]
-    return max((code for code in codes if code is not None), default=None)
+def _exit_code(state: str, job: dict[str, Any]) -> int | None:
+    """None for the 0 that 22.05 gives of jobs that failed, too."""
+    code = _number((job.get("exit_code") or {}).get("return_code"))
+    return code if code or state == "COMPLETED" else None
 
 
 def _slurm_keys(job: dict[str, Any], array: Any, index: Any, waiting: Any) -> list[Key]:

@@ -1,0 +1,29 @@
+"""Makes a run folder with job scripts, ready to be submitted here or copied to where its scheduler is."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cerebellar_models.deploy.render import render
+from cerebellar_models.deploy.run_folder import RunFolder, write_atomically
+
+if TYPE_CHECKING:
+    from cerebellar_models.deploy.plan import JobPlan
+
+
+def prepare(path: Path, configuration: str, about: dict[str, str], plan: "JobPlan") -> list[Path]:
+    """Writes circuit.yaml, run.json and jobs/ of a new run, or the scripts of one that is there anew.
+
+    :returns: the scripts and the plan they come from.
+    :raises UserError: the folder belongs to another configuration, or a value cannot stand in a script; then
+        nothing is written.
+    """
+    files = render(plan)
+    RunFolder(path).open(configuration, about)
+    (path / "jobs" / "state").mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, text in (files | {"jobs/plan.json": plan.to_json()}).items():
+        write_atomically(path / name, text)
+        if name.endswith(".sh"):
+            (path / name).chmod(0o755)
+        written.append(path / name)
+    return written
