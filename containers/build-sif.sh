@@ -29,7 +29,7 @@ case $out in
   *) out=$PWD/$out ;;
 esac
 cd "$(dirname "$0")/.."
-apptainer=${APPTAINER:-$(command -v apptainer || command -v singularity || true)}
+apptainer=$(command -v "${APPTAINER:-apptainer}" || command -v singularity || true)
 [ -n "$apptainer" ] || { echo "build-sif.sh: no apptainer here: apt install apptainer, or ask the site" >&2; exit 1; }
 
 if [ -z "$from" ]; then

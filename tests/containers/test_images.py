@@ -1,0 +1,188 @@
+"""Both images, built for real once a session, and used as their users use them."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from support import missing
+
+pytestmark = pytest.mark.xdist_group("images")
+
+ROOT = Path(__file__).parents[2]
+IMAGE = "cerebellar-models:latest"
+DOCKER_LIMIT = 1.5e9  # bytes
+SIF_LIMIT = 600e6  # bytes
+# A user whom the image does not know, and nothing but /tmp to write to.
+STRANGER = ("--user", "4321:4321", "--read-only", "--tmpfs", "/tmp:exec")
+
+READ_ONLY_USE = """
+import glia, os
+from cerebellar_models.builders import nest_module
+from cerebellar_models.connectome import overlap_kernel
+assert nest_module.is_built(), "the NEST module is not found"
+assert glia.is_cache_fresh() if hasattr(glia, "is_cache_fresh") else True
+from patch import p
+glia.load_library()
+section = p.Section()
+glia.insert(section, "Kv1_1")
+print("usable by", os.getuid())
+"""
+
+TWO_RANKS = (
+    "from mpi4py import MPI; import nest; "
+    "assert nest.NumProcesses() == MPI.COMM_WORLD.size == 2; "
+    "from cerebellar_models.builders import nest_module as m; m.make_loadable(); nest.Install(m.MODULE); "
+    "nest.Create('eglif_cond_alpha_multisyn'); nest.Simulate(1.0)"
+)
+
+# What an image is: compared between the definitions.
+IDENTITY = """
+import importlib.metadata as m, json, os, subprocess, sys
+packages = {d.name: d.version for d in m.distributions()}
+commands = sorted(os.listdir(os.path.dirname(sys.executable)))
+mpi = subprocess.run(["mpirun", "--version"], capture_output=True, text=True).stdout.split("\\n")[0]
+names = ("CEREBELLAR_MODELS_IMAGE", "PATH", "XDG_CACHE_HOME", "XDG_DATA_HOME", "CXX", "PYTHONNOUSERSITE",
+         "PYNEST_QUIET", "OMPI_MCA_btl_vader_single_copy_mechanism", "OMPI_ALLOW_RUN_AS_ROOT")
+debian = subprocess.run(["dpkg-query", "-W"], capture_output=True, text=True).stdout.split("\\n")
+print(json.dumps([packages, commands, mpi, sys.version, {n: os.environ.get(n) for n in names}, debian]))
+"""
+
+
+def _ok(done: subprocess.CompletedProcess) -> str:
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+    return done.stdout
+
+
+def test_docker_image_is_within_its_size(docker, image):
+    size = int(_ok(docker("image", "inspect", "--format", "{{.Size}}", image)))
+    assert size < DOCKER_LIMIT
+
+
+def test_sif_is_within_its_size(sif):
+    assert sif.stat().st_size < SIF_LIMIT
+
+
+def test_docker_image_serves_any_user_on_a_read_only_system(docker, image):
+    assert "usable by 4321" in _ok(docker.run("python", "-c", READ_ONLY_USE, options=STRANGER))
+
+
+def test_sif_serves_its_user_without_a_home(apptainer, sif):
+    answer = apptainer.run(
+        sif, "python", "-c", READ_ONLY_USE, options=("--no-home",), XDG_CACHE_HOME="/nowhere", CXX="other"
+    )
+    assert "usable by" in _ok(answer)
+
+
+@pytest.mark.mpi
+def test_nest_and_its_module_run_on_two_ranks_in_docker(docker, image):
+    _ok(docker.run("mpirun", "--oversubscribe", "-np", "2", "python", "-c", TWO_RANKS, options=STRANGER))
+
+
+@pytest.mark.mpi
+def test_nest_and_its_module_run_on_two_ranks_in_apptainer(apptainer, sif):
+    command = f'mpirun --oversubscribe -np 2 python -c "{TWO_RANKS}"'
+    _ok(apptainer.run(sif, "sh", "-c", command))
+
+
+@pytest.mark.parametrize("engine", ["docker", "apptainer"])
+def test_the_image_finds_itself_in_order(engine, request):
+    if not (ROOT / "containers/image_test.py").exists():
+        missing("containers/image_test.py")
+    if engine == "docker":
+        request.getfixturevalue("image")
+        done = request.getfixturevalue("docker").run("cerebellar-models-image-test", options=STRANGER)
+    else:
+        done = request.getfixturevalue("apptainer").run(
+            request.getfixturevalue("sif"), "cerebellar-models-image-test"
+        )
+    _ok(done)
+
+
+def test_docker_runs_the_main_job_with_results_of_the_calling_user(docker, image, tmp_path):
+    tmp_path.chmod(0o755)
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    os.chown(runs, 4321, 4321)
+    options = ("--rm", "--network", "none", "--memory", "4g", "--user", "4321:4321", "-v", f"{runs}:/work")
+    choices = ("--preset", "tiny", "--duration", "100", "--ranks", "2", "-o", "first")
+    _ok(docker("run", *options, image, "run", *choices))
+    written = list((runs / "first").rglob("*"))
+    assert any(path.suffix == ".html" for path in written)
+    assert {path.stat().st_uid for path in written} == {4321}
+
+
+def test_interrupt_ends_the_run_in_docker_cleanly(docker, image, tmp_path):
+    runs = tmp_path / "runs"
+    runs.mkdir(mode=0o777)
+    runs.chmod(0o777)
+    command = ["docker", "run", "--rm", "--name", "interrupted", "--network", "none", "-v", f"{runs}:/work"]
+    with subprocess.Popen([*command, image, "run", "--preset", "tiny"], env=docker.environment) as process:
+        _wait_for(lambda: any(runs.rglob("*.log")), process)
+        process.send_signal(signal.SIGINT)
+        status = process.wait(timeout=60)
+    assert status not in (0, 137)
+    assert docker("ps", "--quiet", "--filter", "name=interrupted").stdout == ""
+
+
+def test_sbom_inside_and_beside_lists_python_and_distribution_packages(docker, image):
+    beside = json.loads((ROOT / "build/image.sbom.cdx.json").read_text())
+    inside = json.loads(_ok(docker.run("cat", "/opt/cerebellar-models/sbom.cdx.json")))
+    assert inside == beside
+    names = {component["purl"].split("@")[0] for component in inside["components"]}
+    assert {"pkg:pypi/nest-simulator", "pkg:pypi/neuron", "pkg:deb/debian/openmpi-bin"} <= names
+
+
+def test_images_have_no_build_tools_and_have_licence_texts(docker, image):
+    script = (
+        "for tool in g++ gcc cmake make pip; do ! command -v $tool || exit 1; done; "
+        'test -n "$(ls /opt/cerebellar-models/licenses/nest_simulator-*)" && '
+        "test -e /opt/cerebellar-models/licenses/debian/openmpi-bin/copyright"
+    )
+    _ok(docker.run("sh", "-c", script))
+
+
+def test_both_definitions_make_the_same_image(docker, image, apptainer, sif_of_definition):
+    first = json.loads(_ok(docker.run("python", "-c", IDENTITY)))
+    second = json.loads(_ok(apptainer.run(sif_of_definition, "python", "-c", IDENTITY)))
+    for of_docker, of_definition in zip(first, second, strict=True):
+        assert of_definition == of_docker
+    assert "usable by" in _ok(apptainer.run(sif_of_definition, "python", "-c", READ_ONLY_USE))
+
+
+def test_killed_builds_leave_nothing_that_looks_complete(docker, image, apptainer, tmp_path):
+    builds = {
+        "tag": (
+            [ROOT / "containers/build-image.sh", "docker", "killed:latest", "--network=host", "--no-cache"]
+        ),
+        "file": ([ROOT / "containers/build-sif.sh", "--from", "docker", str(tmp_path / "killed.sif")]),
+    }
+    script = tmp_path / "apptainer"
+    script.write_text(f'#!/bin/sh\nexec {" ".join(apptainer.command)} "$@"\n')
+    script.chmod(0o755)
+    environment = apptainer.environment | {"APPTAINER": str(script)}
+    for command in builds.values():
+        with subprocess.Popen(
+            command,
+            env=environment,
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            time.sleep(5)
+            assert process.poll() is None, "finished before it was killed"
+            os.killpg(process.pid, signal.SIGKILL)
+    assert docker("image", "inspect", "killed:latest").returncode != 0
+    assert not (tmp_path / "killed.sif").exists()
+
+
+def _wait_for(condition, process: subprocess.Popen) -> None:
+    for _ in range(600):
+        if condition():
+            return
+        assert process.poll() is None, "ended before it was interrupted"
+        time.sleep(0.1)
+    pytest.fail("never came as far as the first stage")
