@@ -210,4 +210,6 @@ def _directives(plan: "JobPlan", stage: "JobStage") -> Iterator[tuple[str, objec
 
 def _pbs_resources(plan: "JobPlan", stage: "JobStage") -> str:
     cores = stage.ranks_per_node * stage.threads
+    if plan.site.select_shape == "ncpus":  # of the whole job, as NCI has it
+        return f"ncpus={cores * stage.nodes},mem={stage.memory_mb * stage.nodes}mb"
     return f"select={stage.nodes}:ncpus={cores}:mpiprocs={stage.ranks_per_node}:mem={stage.memory_mb}mb"

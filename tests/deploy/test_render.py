@@ -42,6 +42,17 @@ PLANS = {
         tasks=simulations("basal_activity", "mf_stimulus"),
     ),
     "pbs-mpirun": plan(site(scheduler="pbs", launcher="mpirun", launcher_options=(), runtime="none")),
+    "pbs-ncpus": plan(
+        site(
+            scheduler="pbs",
+            launcher="mpirun",
+            launcher_options=(),
+            runtime="singularity",
+            modules=("singularity", "openmpi/4.1.4"),
+            select_shape="ncpus",
+            directives=("-l wd", "-l storage=gdata/x+scratch/x"),
+        ),
+    ),
     "local-bare": plan(
         site(scheduler="local", launcher="mpirun", launcher_options=(), runtime="none", hdf5_locking=True),
         nodes=1,

@@ -355,7 +355,11 @@ def test_from_circuit_to_report_in_the_image(cluster, new_run):
         given=options(image=image),
         runtime="apptainer",
         runtime_options=("--userns",),
-        environment=QUIET_MPI | {"OMPI_MCA_btl_vader_single_copy_mechanism": "none"},
+        environment=QUIET_MPI
+        | {
+            "OMPI_MCA_btl_vader_single_copy_mechanism": "none",
+            "UCX_TLS": "^posix",  # it takes the two nodes, which share a kernel, for one machine
+        },
     )
     cluster.jobs("submit", run)
     told = cluster.finished(run)

@@ -16,6 +16,8 @@ export CEREBELLAR_MODELS_USAGE=$PARTIAL/usage # each rank leaves the memory it u
 export OMPI_MCA_osc=${OMPI_MCA_osc:-^pt2pt}
 export HDF5_USE_FILE_LOCKING=FALSE # this file system cannot lock; only one rank at a time writes
 
+# Ranks in user namespaces of their own cannot reach each other's memory through /proc.
+export UCX_POSIX_USE_PROC_LINK=n
 # On a rank, PMIx answers in a folder of the scheduler, which the image has to see.
 # shellcheck disable=SC2016  # for the shell on the rank
 IN=(bash -c 'exec apptainer -q exec ${PMIX_SERVER_TMPDIR:+--bind "$PMIX_SERVER_TMPDIR"} "$@"' in-image)

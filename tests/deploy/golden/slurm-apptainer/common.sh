@@ -19,6 +19,8 @@ set +u # what module does is not written for it
 module load Apptainer
 set -u
 
+# Ranks in user namespaces of their own cannot reach each other's memory through /proc.
+export UCX_POSIX_USE_PROC_LINK=n
 # On a rank, PMIx answers in a folder of the scheduler, which the image has to see.
 # shellcheck disable=SC2016  # for the shell on the rank
 IN=(bash -c 'exec apptainer -q exec ${PMIX_SERVER_TMPDIR:+--bind "$PMIX_SERVER_TMPDIR"} "$@"' in-image)
