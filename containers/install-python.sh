@@ -40,9 +40,10 @@ python3 -m pip --python "$venv/bin/python" install --quiet --no-compile --no-ind
   -r "$work/requirements.txt"
 
 export PATH="$venv/bin:$PATH"
-# shellcheck source=containers/environment.sh
-CEREBELLAR_MODELS_PREFIX=$prefix . "$here/environment.sh"
+# As in environment.sh, a change of which need not compile the mechanisms again.
+export XDG_CACHE_HOME="$prefix/cache" XDG_DATA_HOME="$prefix/share"
 if command -v glia >/dev/null; then
+  # It warns that there is no pip to make a package of the user's own mechanisms with, which an image cannot hold.
   glia compile
   # Glia looks for the library in a folder of this name on every machine.
   for folder in "$XDG_CACHE_HOME"/Glia/*/"$(uname -m)"; do
