@@ -5,7 +5,7 @@
 #   start.sh BASE NODES CPUS SHARED...     root; Debian: slurm-wlm munge libpmix-dev iproute2
 #
 # BASE holds everything it writes; what else below /tmp the nodes are to see is SHARED. BASE/in.sh COMMAND runs on the
-# login node; BASE/pids has the id of each process that was started, for stop.sh.
+# login node; BASE/pids has the process that holds each namespace, for stop.sh.
 set -euo pipefail
 base=$1 nodes=$2 cpus=$3
 shift 3
@@ -109,7 +109,6 @@ chmod +x "$base/in.sh"
 export SLURM_CONF=$base/slurm.conf
 inside login slurmctld
 for i in $(seq "$nodes"); do inside "node$i" slurmd; done
-cat "$base"/pid/{munged,slurmctld,slurmd.*} >>"$base/pids"
 for _ in $(seq 150); do
   [ "$("$base/in.sh" sinfo -h -N -o '%T' 2>/dev/null | grep -c '^idle$')" = "$nodes" ] && exit 0
   sleep 0.1
