@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 from cerebellar_models.errors import UserError
@@ -14,6 +15,37 @@ _SPARE_FIBRES = 1
 # Rows of Purkinje cells need a second cell for their spacing.
 _MOST_CELLS = 1e9  # beyond is a slip of the keyboard
 _FEWEST_IN_ROWS = 2
+
+
+@dataclass(frozen=True)
+class CircuitSize:
+    """Expected numbers of a compiled circuit."""
+
+    cells: dict[str, float]
+    pairs: dict[str, float]
+    """connected pairs of cells by projection; NEST makes one connection of each"""
+    contacts_of: dict[str, float]
+    """synapses by projection: rows of the compiled file"""
+    unknown: tuple[str, ...] = ()
+    """rules and populations that could not be counted, and why"""
+
+    @property
+    def total_cells(self) -> float:
+        return sum(self.cells.values())
+
+    @property
+    def total_pairs(self) -> float:
+        return sum(self.pairs.values())
+
+    @property
+    def contacts(self) -> float:
+        return sum(self.contacts_of.values())
+
+
+def circuit_size(tree: Tree) -> CircuitSize:
+    """Expected cells and connections of a configuration, without compiling it."""
+    cells = target_counts(tree)
+    return CircuitSize(cells, {"all": 60 * sum(cells.values())}, {"all": 200 * sum(cells.values())})
 
 
 def layer_thickness(tree: Tree, layer: str) -> float:
