@@ -113,7 +113,8 @@ def load_site(name: str) -> Site:
         if (folder / f"{name}.yaml").is_file():
             return load_site_file(folder / f"{name}.yaml")
     raise UserError(
-        f"site: there is no '{name}'; known: {', '.join(site_names())}; others: a file in {_own_folder()} or --site-file"
+        f"site: there is no '{name}'; known: {', '.join(site_names())}; "
+        f"others: a file in {_own_folder()}, or --site-file"
     )
 
 
@@ -238,7 +239,8 @@ def _queue(name: str, limits: Tree) -> Queue:
     hours = limits.pop("walltime_h", None)
     limits["directives"] = tuple(limits.get("directives", ()))
     walltime_s = None if hours is None else round(3600 * hours)
-    return Queue(name, walltime_s=walltime_s, **{"partition": name} | limits)
+    values: Tree = {"partition": name, "walltime_s": walltime_s} | limits
+    return Queue(name, **values)
 
 
 @functools.cache

@@ -1,13 +1,13 @@
 """Hands a rendered run to the scheduler, by its own commands: submit, submit what is missing, cancel."""
 
-import json
 import shutil
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cerebellar_models.deploy.task import PlannedTask, planned_tasks
+from cerebellar_models.deploy.job_plan import read_plan
+from cerebellar_models.deploy.task import PlannedTask
 from cerebellar_models.errors import RunError, UserError
 
 # What a scheduler is submitted to and cancelled by.
@@ -37,8 +37,7 @@ def scheduler(run: Path) -> str:
 
     :raises UserError: the folder has no job scripts.
     """
-    planned_tasks(run)
-    return str(json.loads((run / "jobs" / "plan.json").read_text())["site"]["scheduler"])
+    return read_plan(run).site.scheduler
 
 
 def submit(run: Path, stages: Iterable[str] = ()) -> None:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from plans import options, plan, plan_json, simulations, site
+from plans import options, plan, simulations, site
 from support import command_line
 
 from cerebellar_models.deploy.render import render
@@ -32,7 +32,7 @@ def run(tiny_folder, tmp_path, nest_installed) -> Path:
     )
     for path, text in render(of).items():
         (folder / path).write_text(text)
-    (folder / "jobs" / "plan.json").write_text(plan_json(of))
+    (folder / "jobs" / "plan.json").write_text(of.to_json())
     return folder
 
 

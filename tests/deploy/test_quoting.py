@@ -5,7 +5,7 @@ import subprocess
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plans import HOSTILE, options, plan, plan_json, simulations, site
+from plans import HOSTILE, options, plan, simulations, site
 
 from cerebellar_models.deploy.render import comment, expand, quote, render
 
@@ -74,7 +74,7 @@ def test_a_hostile_circuit_harms_nothing(shape, tmp_path):
     )
     for path, text in render(of).items():
         (run / path).write_text(text)
-    (run / "jobs" / "plan.json").write_text(plan_json(of))
+    (run / "jobs" / "plan.json").write_text(of.to_json())
     nodes = tmp_path / "nodes"
     nodes.write_text("node1\n")
     environment = {

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from plans import HOSTILE, options, plan, plan_json, simulations, site
+from plans import HOSTILE, options, plan, simulations, site
 from support import command_line, missing
 
 from cerebellar_models.analysis.read import read_activity
@@ -189,7 +189,7 @@ def new_run(cluster, tmp_path) -> Callable[..., Path]:
         )
         for path, text in render(of).items():
             (run / path).write_text(text)
-        (run / "jobs" / "plan.json").write_text(plan_json(of))
+        (run / "jobs" / "plan.json").write_text(of.to_json())
         return run
 
     return make
