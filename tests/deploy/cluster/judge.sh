@@ -14,7 +14,7 @@ if [ "$verb" = stop ]; then
     [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$name" ] || continue
     kill -KILL "$pid" 2>/dev/null || true # asked politely, it takes seconds to write down what nobody wants
     for _ in $(seq 50); do
-      grep -qs '^State:[[:space:]]*[^Z]' "/proc/$pid/status" || break # gone, or waiting for its parent to notice
+      grep -qs '^State:[[:space:]]*[A-Y]' "/proc/$pid/status" || break # gone, or waiting for its parent to notice
       sleep 0.1
     done
   done
