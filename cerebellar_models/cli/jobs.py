@@ -3,6 +3,8 @@
 import click
 
 from cerebellar_models.cli.jobs_follow import cancel, resume, status, submit
+from cerebellar_models.cli.jobs_render import plan, render
+from cerebellar_models.cli.jobs_sites import sites
 
 
 @click.group()
@@ -10,5 +12,5 @@ def jobs() -> None:
     """Plan, render, submit and follow a run on a supercomputer."""
 
 
-for command in (submit, status, cancel, resume):
+for command in (sites, plan, render, submit, status, cancel, resume):
     jobs.add_command(command)

@@ -176,7 +176,10 @@ def _extended(path: Path, name: str | None) -> Path | None:
 
 
 def _merged(layers: list[tuple[Path, Tree]]) -> tuple[Tree, tuple[Evidence, ...]]:
-    """The facts of all layers, nearer ones first, and the evidence for each from the layer it comes from."""
+    """The facts of all layers, nearer ones first, and the evidence for each from the layer it comes from.
+
+    What only a shape says is assumed of a site.
+    """
     facts: Tree = {}
     evidence: dict[str, Evidence] = {}
     for path, layer in layers:
@@ -188,7 +191,7 @@ def _merged(layers: list[tuple[Path, Tree]]) -> tuple[Tree, tuple[Evidence, ...]
         for key in layer:
             if key not in _ABOUT and key != "options":
                 evidence = {fact: entry for fact, entry in evidence.items() if fact != key} | {
-                    key: said.get(key, Evidence(key, str(path), "", False))
+                    key: said.get(key, Evidence(key, _unproven(path), "", False))
                 }
         evidence |= said
         for key, value in layer.items():
@@ -199,6 +202,10 @@ def _merged(layers: list[tuple[Path, Tree]]) -> tuple[Tree, tuple[Evidence, ...]
                 raise UserError(f"{path}: evidence: there is no '{fact}' for it to be about")
     order = list(facts)
     return facts, tuple(sorted(evidence.values(), key=lambda entry: order.index(entry.fact.split(".")[0])))
+
+
+def _unproven(path: Path) -> str:
+    return f"assumed, as shape {path.stem} has it" if path.parent.name == "shapes" else str(path)
 
 
 def _check_together(facts: Tree) -> None:

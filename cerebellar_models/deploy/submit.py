@@ -56,12 +56,27 @@ def submit(run: Path, stages: Iterable[str] = ()) -> None:
 
 
 def _require(run: Path, name: str) -> None:
-    for command in _COMMANDS.get(name, ()):
-        if shutil.which(command) is None:
-            raise UserError(
-                f"no {command} here: copy the folder to where it is (rsync -a {run.resolve()}/ HOST:FOLDER/) "
-                "and run there: bash FOLDER/jobs/submit.sh, which needs nothing else"
-            )
+    if command := _missing(name):
+        raise UserError(f"no {command} here: {_elsewhere(run)}")
+
+
+def _missing(name: str) -> str | None:
+    return next((command for command in _COMMANDS.get(name, ()) if shutil.which(command) is None), None)
+
+
+def _elsewhere(run: Path) -> str:
+    return (
+        f"copy the folder to where it is (rsync -a {run.resolve()}/ HOST:FOLDER/) "
+        "and run there: bash FOLDER/jobs/submit.sh, which needs nothing else"
+    )
+
+
+def how_to_submit(run: Path, name: str) -> str:
+    """The next step of a rendered run, here or where its scheduler is."""
+    command = _missing(name)
+    return (
+        f"no {command} here: {_elsewhere(run)}" if command else f"next: cerebellar-models jobs submit {run}"
+    )
 
 
 def stage_arguments(tasks: Iterable[PlannedTask]) -> list[str]:
