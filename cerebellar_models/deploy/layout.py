@@ -78,16 +78,17 @@ def _where(site: Site, queue: Queue) -> str:
 
 
 def _in_queue(cost: Cost, most_ranks: int, site: Site, queue: Queue, asked: Asked) -> Layout:
-    layouts, reasons = [], []
+    layouts: list[Layout] = []
+    refused: dict[int, _DoesNotFit] = {}
     for ranks in _numbers_of_ranks(most_ranks, queue, asked):
         try:
             layouts.append(_on(ranks, cost, site, queue, asked))
         except _DoesNotFit as error:
-            reasons.append(error)
+            refused[ranks] = error
     if not layouts:
-        raise reasons[-1]
+        raise refused[max(refused)]
     chosen = _best(layouts, asked)
-    return replace(chosen, limited_by=_limited_by(chosen, layouts, most_ranks, asked, reasons))
+    return replace(chosen, limited_by=_limited_by(chosen, layouts, most_ranks, asked, refused))
 
 
 def _numbers_of_ranks(most_ranks: int, queue: Queue, asked: Asked) -> Iterator[int]:
@@ -176,7 +177,7 @@ def _best(layouts: list[Layout], asked: Asked) -> Layout:
     soon = [layout for layout in layouts if layout.seconds <= SOON_S]
     if not soon or asked.nodes:
         return min(layouts, key=lambda layout: (layout.seconds, layout.ranks))
-    return min(soon, key=lambda layout: (_charged(layout), layout.seconds, layout.ranks))
+    return min(soon, key=lambda layout: (_charged(layout), layout.nodes, layout.seconds))
 
 
 def _charged(layout: Layout) -> float:
@@ -186,7 +187,7 @@ def _charged(layout: Layout) -> float:
 
 
 def _limited_by(
-    chosen: Layout, layouts: list[Layout], most_ranks: int, asked: Asked, reasons: list[_DoesNotFit]
+    chosen: Layout, layouts: list[Layout], most_ranks: int, asked: Asked, refused: dict[int, _DoesNotFit]
 ) -> str:
     """Why it is not more ranks."""
     if asked.ranks is not None:
@@ -200,10 +201,10 @@ def _limited_by(
             else f"the circuit: more than {most_ranks} ranks have nothing to do"
         )
     if chosen.ranks < max(layout.ranks for layout in layouts):
-        more = "cost more core hours" if chosen.seconds <= SOON_S else "not be faster"
-        return f"time: {_duration(chosen.seconds)} on {_counted(chosen.ranks)}, more would {more}"
-    if reasons:
-        return f"the queue: it {reasons[-1]}"
+        loss = "cost more core hours" if chosen.seconds <= SOON_S else "not be faster"
+        return f"time: {_duration(chosen.seconds)} on {_counted(chosen.ranks)}, more would {loss}"
+    if more := [ranks for ranks in refused if ranks > chosen.ranks]:
+        return f"the queue: it {refused[min(more)]}"
     if asked.nodes is not None:
         return f"the nodes asked for, of {chosen.queue.cores} cores"
     return f"the queue: {chosen.queue.nodes} nodes of {chosen.queue.cores} cores"
