@@ -6,7 +6,7 @@ the numbers it holds.
 
 import os
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +145,18 @@ def load_cost_model(species: str | Path, override: Path | None = None) -> CostMo
         changes = read_yaml(own)
         check(changes, own, whole=False)
         tree, source = merged(tree, changes), f"{path}, {own}"
+        check(tree, own, whole=True)  # a row it adds has to be whole
+    return from_tree(tree, source)
+
+
+def from_tree(tree: Tree, source: str) -> CostModel:
+    """The model of a whole tree that has been checked."""
     return CostModel(**{stage: _read(kind, tree[stage]) for stage, kind in _STAGES.items()}, source=source)
+
+
+def as_tree(model: CostModel) -> Tree:
+    """The model as its file holds it."""
+    return {stage: asdict(getattr(model, stage)) for stage in _STAGES}
 
 
 def user_file(species: str) -> Path:
@@ -173,7 +184,7 @@ def check(tree: Tree, path: Path, whole: bool) -> None:
 
 
 def _check_numbers(block: Tree, kind: type, where: str, whole: bool) -> None:
-    known = {field.name for field in fields(kind) if field.default is MISSING}
+    known = {field.name for field in fields(kind)}
     _check_keys(block, known, known if whole else set(), where)
     for key, value in block.items():
         if key in _TABLES:
