@@ -1,5 +1,6 @@
 """How many cells a configuration will hold, and over which boxes they are spread."""
 
+import math
 from typing import Any
 
 from cerebellar_models.circuits.overlap import Box
@@ -8,6 +9,8 @@ Tree = dict[str, Any]
 
 # A population without extent, such as cells as high as their layer, is spread over this much, µm.
 _FLAT = 0.01
+# Share of a chunk by which a box may touch the next one without reaching into it.
+_EDGE = 1e-6
 
 
 class Uncounted(Exception):
@@ -140,6 +143,21 @@ def boxes_of(tree: Tree, cell_type: str) -> list[Box]:
         low, high = zip(*sides, strict=True)
         boxes.append(Box(low, high, cells * thickness / height))
     return boxes
+
+
+def chunks_of(tree: Tree, cell_type: str) -> int:
+    """Number of BSB's chunks in which a population may have cells.
+
+    :raises Uncounted: as :func:`boxes_of`.
+    """
+    sides = chunk_sides(tree)
+    return sum(
+        math.prod(
+            max(1, math.ceil(high / side - _EDGE) - math.floor(low / side + _EDGE))
+            for low, high, side in zip(box.low, box.high, sides, strict=True)
+        )
+        for box in boxes_of(tree, cell_type)
+    )
 
 
 def _radius(tree: Tree, cell_type: str) -> float:

@@ -136,7 +136,8 @@ def _of_file(path: Path) -> tuple[str, Tree, str, dict[str, str], str]:
     text = yaml_text(tree, f"from {path.name}") if path.suffix == ".json" else path.read_text()
     name = str(tree.get("name", path.stem))
     first = name.partition(" ")[0]
-    return path.stem, tree, text, {"circuit": name}, first if first in species_names() else ""
+    species = first if first in species_names() else ""
+    return path.stem, tree, text, {"circuit": name} | ({"species": species} if species else {}), species
 
 
 def _job(
