@@ -158,7 +158,7 @@ def _shared_values(plan: JobPlan) -> dict[str, Any]:
         "site": site,
         "circuit": plan.circuit,
         "stages": plan.stages,
-        "launcher": site.launcher,
+        "launcher": _launcher(plan),
         "runtime": site.runtime,
         "image": options.image,
         "python": options.python,
@@ -172,6 +172,12 @@ def _shared_values(plan: JobPlan) -> dict[str, Any]:
         "chunks": chunks(len(simulate.tasks), limit) if simulate else [],
         "chunk_size": limit,
     }
+
+
+def _launcher(plan: JobPlan) -> str:
+    """One rank on this machine needs none, which may not be there."""
+    alone = plan.site.scheduler == "local" and all(stage.ranks == 1 for stage in plan.stages)
+    return "none" if alone else plan.site.launcher
 
 
 def _locking(locks: bool) -> tuple[str, ...]:
