@@ -56,7 +56,7 @@ _OPTIONS = (
     click.option("--nodes", type=int, help="Nodes of compile and simulate."),
     click.option("--ranks", type=int, help="MPI ranks of compile and simulate, over all nodes."),
     click.option("--threads", type=int, help="Threads of each rank of simulate."),
-    click.option("--walltime", "walltime", metavar="HH:MM:SS", help="Of each stage."),
+    click.option("--walltime", "walltime", metavar="HH:MM:SS", help="Of compile and simulate."),
     click.option("--json", "as_json", is_flag=True, help="For machines."),
 )
 
