@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cerebellar_models.circuits.adopt import external_references
-from cerebellar_models.circuits.catalogue import Tree, load_species, species_names
+from cerebellar_models.circuits.adopt import external_references, own_morphologies
+from cerebellar_models.circuits.catalogue import Tree, load_species, morphology_manifest, species_names
 from cerebellar_models.circuits.resolve import resolve
 from cerebellar_models.cli.choosing import about, configuration_text
 from cerebellar_models.cli.reading import read_tree
@@ -126,18 +126,31 @@ def _of_species(species: str) -> list[tuple[str, Tree, str, dict[str, str], str]
 
 def _of_file(path: Path) -> tuple[str, Tree, str, dict[str, str], str]:
     tree = read_tree(path)
-    if not isinstance(tree.get("network"), dict):
-        raise UserError(f"{path}: has no 'network': it is no circuit; make one with: configure")
-    others = external_references(tree)
-    if others:
-        raise UserError(
-            f"{path}: refers to {', '.join(others)}, but a run has one file; put their content into it"
-        )
+    _check_tree(path, tree)
     text = yaml_text(tree, f"from {path.name}") if path.suffix == ".json" else path.read_text()
-    name = str(tree.get("name", path.stem))
+    tree = {"name": path.stem} | tree
+    name = str(tree["name"])
     first = name.partition(" ")[0]
     species = first if first in species_names() else ""
     return path.stem, tree, text, {"circuit": name} | ({"species": species} if species else {}), species
+
+
+def _check_tree(path: Path, tree: Tree) -> None:
+    """:raises UserError: it is no circuit, or one that more files belong to than a run folder has."""
+    if not isinstance(tree.get("network"), dict):
+        raise UserError(f"{path}: has no 'network': it is no circuit; make one with: configure")
+    for key in ("regions", "partitions", "cell_types", "placement", "connectivity", "simulations"):
+        content = tree.get(key, {})
+        if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
+            raise UserError(f"{path}: {key}: expected a mapping of mappings")
+    if others := external_references(tree):
+        raise UserError(
+            f"{path}: refers to {', '.join(others)}, but a run has one file; put their content into it"
+        )
+    for key, file in own_morphologies(tree, morphology_manifest()):
+        raise UserError(
+            f"{path}: {key}: {file} is found from one folder only; name it from / on, as on the cluster"
+        )
 
 
 def _job(
