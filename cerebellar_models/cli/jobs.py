@@ -2,6 +2,7 @@
 
 import click
 
+from cerebellar_models.cli.jobs_calibrate import calibrate
 from cerebellar_models.cli.jobs_follow import cancel, resume, status, submit
 
 
@@ -10,5 +11,5 @@ def jobs() -> None:
     """Plan, render, submit and follow a run on a supercomputer."""
 
 
-for command in (submit, status, cancel, resume):
+for command in (submit, status, cancel, resume, calibrate):
     jobs.add_command(command)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cerebellar_models.deploy.products import emptied, keep_circuit, keep_results
-from cerebellar_models.deploy.run_folder import RunFolder, write_atomically
+from cerebellar_models.deploy.run_folder import RunFolder, memory_used, write_atomically
 from cerebellar_models.errors import RunError, UserError
 
 DONE_BEFORE = 100
@@ -179,7 +179,7 @@ def end(run: Path, name: str, status: int, reason: str) -> int:
     if reason == "begin" and marker.state == "failed":
         return 1
     scratch = run / f".{name}.partial"
-    marker.usage = _usage(scratch / "usage")
+    marker.usage = memory_used(scratch / "usage")
     marker.state, marker.reason = "done", ""
     if status != 0:
         marker.state = "stopped" if reason in _STOPPED else "failed"
@@ -220,18 +220,6 @@ def _keep(task: PlannedTask) -> Callable[[RunFolder, Path], None]:
 
     keepers = {"compile": keep_circuit, "simulate": simulated, "report": reported}
     return keepers.get(task.stage, lambda folder, scratch: None)
-
-
-def _usage(folder: Path) -> dict[str, float]:
-    nodes: dict[str, float] = {}
-    largest = 0.0
-    for path in folder.glob("*.json"):
-        with contextlib.suppress(OSError, ValueError, KeyError):
-            share = json.loads(path.read_text())
-            megabytes = share["max_rss_kb"] / 1024
-            nodes[share["host"]] = nodes.get(share["host"], 0.0) + megabytes
-            largest = max(largest, megabytes)
-    return {"rank_mb": round(largest, 1), "node_mb": round(max(nodes.values()), 1)} if nodes else {}
 
 
 def main(arguments: list[str] | None = None) -> int:
