@@ -184,7 +184,9 @@ def preflight(engine: Engine, image: str, launcher: Sequence[str], ranks: int) -
     in_image = run_command(engine, image, ["python", "-m", "cerebellar_models.deploy.preflight", str(ranks)])
     done = subprocess.run([*launcher, *in_image], capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        said = next((line for line in done.stderr.splitlines() if line.strip()), f"status {done.returncode}")
+        said = next(
+            (line for line in done.stderr.splitlines() if line.strip(" -")), f"status {done.returncode}"
+        )
         raise RunError(f"image preflight: {said}")
     return f"{outside} outside, {inside} in the image"
 

@@ -10,12 +10,15 @@ name of the MPI library, which may be asked for before MPI is started.
 import os
 import re
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 _OPEN_MPI = re.compile(r"Open MPI\)? v?(\d+)\.(\d+)(?:\.(\d+))?")
 _HYDRA = re.compile(r"HYDRA|MPICH|Intel\(R\) MPI|PALS")
 _START = "start the ranks with Open MPI's mpirun, or with srun --mpi=pmix"
+
+_SPEAK_FIRST_S = 3.0
 
 
 def mismatch(
@@ -114,9 +117,13 @@ def is_first_rank(environment: Mapping[str, str]) -> bool:
 def main() -> int:
     """0 if nothing speaks against as many ranks as the first argument says, otherwise 1."""
     reason = mismatch(os.environ, int(sys.argv[1]), library())
-    if reason is not None and is_first_rank(os.environ):
-        print(reason, file=sys.stderr)
-    return int(reason is not None)
+    if reason is None:
+        return 0
+    if is_first_rank(os.environ):
+        print(reason, file=sys.stderr, flush=True)
+    else:  # a launcher ends all ranks when one fails: let that be the one that says why
+        time.sleep(_SPEAK_FIRST_S)
+    return 1
 
 
 if __name__ == "__main__":

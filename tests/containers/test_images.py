@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support import missing
+from support import command_line
 
 pytestmark = pytest.mark.xdist_group("images")
 
@@ -88,18 +88,22 @@ def test_nest_and_its_module_run_on_two_ranks_in_apptainer(apptainer, sif):
     _ok(apptainer.run(sif, "sh", "-c", command))
 
 
-@pytest.mark.parametrize("engine", ["docker", "apptainer"])
-def test_the_image_finds_itself_in_order(engine, request):
-    if not (ROOT / "containers/image_test.py").exists():
-        missing("containers/image_test.py")
-    if engine == "docker":
-        request.getfixturevalue("image")
-        done = request.getfixturevalue("docker").run("cerebellar-models-image-test", options=STRANGER)
-    else:
-        done = request.getfixturevalue("apptainer").run(
-            request.getfixturevalue("sif"), "cerebellar-models-image-test"
-        )
-    _ok(done)
+CHECKS = {"versions", "files", "mpi", "hdf5", "neuron", "nest", "circuit", "simulation"}
+
+
+def test_the_docker_image_finds_itself_in_order(docker, image):
+    result = json.loads(_ok(docker.run("cerebellar-models-image-test", options=STRANGER)))
+    assert result["passed"] is True
+    assert {check["check"] for check in result["checks"]} == CHECKS
+
+
+def test_image_test_runs_the_apptainer_image_and_keeps_its_result(apptainer, sif, tmp_path):
+    """As a user calls it; `make image-test` is the same without the package."""
+    path = f"{Path(apptainer.command[-1]).parent}:{os.environ['PATH']}"
+    own = apptainer.environment | {"PATH": path, "APPTAINER_USERNS": "1"}
+    done = command_line("image", "test", str(sif), "--json", "result.json", cwd=tmp_path, **own)
+    assert "all 8 checks passed" in _ok(done)
+    assert {c["check"] for c in json.loads((tmp_path / "result.json").read_text())["checks"]} == CHECKS
 
 
 def test_docker_runs_the_main_job_with_results_of_the_calling_user(docker, image, tmp_path):
@@ -113,6 +117,28 @@ def test_docker_runs_the_main_job_with_results_of_the_calling_user(docker, image
     written = list((runs / "first").rglob("*"))
     assert any(path.suffix == ".html" for path in written)
     assert {path.stat().st_uid for path in written} == {4321}
+
+
+def test_a_run_that_needs_more_memory_than_its_container_fails_and_leaves_nothing_whole(
+    docker, image, tmp_path
+):
+    runs = tmp_path / "runs"
+    runs.mkdir(mode=0o777)
+    runs.chmod(0o777)
+    options = (
+        "--rm",
+        "--network",
+        "none",
+        "--memory",
+        "120m",
+        "--memory-swap",
+        "120m",
+        "-v",
+        f"{runs}:/work",
+    )
+    done = docker("run", *options, image, "run", "--preset", "tiny", "-o", "first")
+    assert done.returncode != 0
+    assert not list(runs.rglob("*.hdf5")) and not list(runs.rglob("report.html"))
 
 
 def test_interrupt_ends_the_run_in_docker_cleanly(docker, image, tmp_path):
@@ -132,7 +158,7 @@ def test_sbom_inside_and_beside_lists_python_and_distribution_packages(docker, i
     beside = json.loads((ROOT / "build/image.sbom.cdx.json").read_text())
     inside = json.loads(_ok(docker.run("cat", "/opt/cerebellar-models/sbom.cdx.json")))
     assert inside == beside
-    names = {component["purl"].split("@")[0] for component in inside["components"]}
+    names = {component["bom-ref"].split("@")[0] for component in inside["components"]}
     assert {"pkg:pypi/nest-simulator", "pkg:pypi/neuron", "pkg:deb/debian/openmpi-bin"} <= names
 
 

@@ -1,6 +1,8 @@
-"""Engines and images of the tests in this folder: a base image made here, Docker and Apptainer started from nothing.
+"""Fixtures of tests that run images: a base image made here, Docker and Apptainer started from nothing, both images.
 
-What takes long to fetch is kept in ``~/.cache/cerebellar-models/ci``; daemons and images live in the session's folder.
+What takes long to fetch is kept in ``~/.cache/cerebellar-models/ci``; the daemon lives in the session's folder, the
+Apptainer image where `make sif` has it. To go on where one was: CEREBELLAR_MODELS_DOCKER_HOST is a daemon to use as
+it is, CEREBELLAR_MODELS_SIF an image that is not built again. Tests that use these carry ``xdist_group("images")``.
 """
 
 import fcntl
@@ -16,8 +18,9 @@ from pathlib import Path
 import pytest
 from support import missing
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parent / "containers"
 ROOT = HERE.parents[1]
+SIF = ROOT / "build/cerebellar-models.sif"
 IMAGE = "cerebellar-models:latest"
 # Compression as fast as it gets: these images are not kept.
 FAST = ("--mksquashfs-args", "-comp zstd -Xcompression-level 1")
@@ -90,6 +93,9 @@ def tools() -> Path:
 @pytest.fixture(scope="session")
 def docker(tools, tmp_path_factory) -> Iterator[Docker]:
     """A daemon that answers on a socket in the session's folder, with the base image in it."""
+    if given := os.environ.get("CEREBELLAR_MODELS_DOCKER_HOST"):
+        yield Docker(os.environ | {"DOCKER_HOST": given, "DOCKER_BUILDKIT": "0"})
+        return
     folder = tmp_path_factory.mktemp("docker")
     socket = folder / "socket"
     # No BuildKit: the Dockerfile promises to do without it.
@@ -139,14 +145,17 @@ def image(docker) -> str:
 @pytest.fixture(scope="session")
 def sif(image, apptainer, tmp_path_factory) -> Path:
     """The Apptainer image of the Docker image."""
-    return _sif(apptainer, tmp_path_factory.mktemp("sif"), "docker")
+    if given := os.environ.get("CEREBELLAR_MODELS_SIF"):
+        return Path(given)
+    return _sif(apptainer, tmp_path_factory.mktemp("sif"), SIF, "docker")
 
 
 @pytest.fixture(scope="session")
 def sif_of_definition(tools, apptainer, tmp_path_factory) -> Path:
     """The Apptainer image of its definition alone, which only takes its base from a file."""
     base = ("--build-arg", "BOOTSTRAP=docker-archive", "--build-arg", f"BASE_IMAGE={_archive(apptainer)}")
-    return _sif(apptainer, tmp_path_factory.mktemp("sif-of-definition"), "def", *base)
+    folder = tmp_path_factory.mktemp("sif-of-definition")
+    return _sif(apptainer, folder, folder / "cerebellar-models.sif", "def", *base)
 
 
 def _archive(apptainer: Apptainer) -> Path:
@@ -156,11 +165,10 @@ def _archive(apptainer: Apptainer) -> Path:
     return archive
 
 
-def _sif(apptainer: Apptainer, folder: Path, source: str, *options: str) -> Path:
+def _sif(apptainer: Apptainer, folder: Path, sif: Path, source: str, *options: str) -> Path:
     script = folder / "apptainer"
     script.write_text(f"#!/bin/sh\n{_as_builder(apptainer)}\n")
     script.chmod(0o755)
-    sif = folder / "cerebellar-models.sif"
     environment = apptainer.environment | {"APPTAINER": str(script)}
     _build(environment, "build-sif.sh", "--from", source, str(sif), *FAST, *options)
     return sif
