@@ -46,10 +46,11 @@ def build(engine: str | None, image: str | None, options: tuple[str, ...]) -> No
 @click.option(
     "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the result there."
 )
-def test(engine: str | None, image: str | None, json_file: Path | None) -> None:
+@click.option("--only", metavar="NAME,...", help="Some of the checks.  [default: all]")
+def test(engine: str | None, image: str | None, json_file: Path | None, only: str | None) -> None:
     """Have the image test itself: MPI, NEST, NEURON, HDF5 locks, a small circuit, versions, built files."""
     found, name = _found(engine, image)
-    result = container.test(found, name, click.echo)
+    result = container.test(found, name, click.echo, ["--only", only] if only else [])
     if json_file is not None:
         json_file.write_text(json.dumps(result, indent=1) + "\n")
     if failed := [check["check"] for check in result["checks"] if not check["passed"]]:

@@ -141,7 +141,9 @@ def build(engine: Engine, target: str, options: Sequence[str]) -> None:
         )
 
 
-def test(engine: Engine, image: str, tell: Callable[[str], None]) -> dict[str, Any]:
+def test(
+    engine: Engine, image: str, tell: Callable[[str], None], options: Sequence[str] = ()
+) -> dict[str, Any]:
     """What the image finds when it tests itself; ``tell`` gets each line as it comes.
 
     :raises RunError: there is no such image, or it does not get as far as a result.
@@ -149,7 +151,7 @@ def test(engine: Engine, image: str, tell: Callable[[str], None]) -> dict[str, A
     """
     with tempfile.TemporaryDirectory(prefix="image-test-") as name:
         folder = Path(name)
-        program = [TEST, "--json", "/work/result.json"]
+        program = [TEST, "--json", "/work/result.json", *options]
         last = ""
         try:
             lines = (

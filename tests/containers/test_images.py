@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from engines import apptainer_script
 from support import command_line
 
 pytestmark = pytest.mark.xdist_group("images")
@@ -91,19 +92,36 @@ def test_nest_and_its_module_run_on_two_ranks_in_apptainer(apptainer, sif):
 CHECKS = {"versions", "files", "mpi", "hdf5", "neuron", "nest", "circuit", "simulation"}
 
 
-def test_the_docker_image_finds_itself_in_order(docker, image):
-    result = json.loads(_ok(docker.run("cerebellar-models-image-test", options=STRANGER)))
-    assert result["passed"] is True
-    assert {check["check"] for check in result["checks"]} == CHECKS
+def test_both_images_find_themselves_in_order(docker, image, apptainer, sif, tmp_path):
+    options = {
+        "APPTAINER": apptainer_script(apptainer, tmp_path),
+        "IMAGE_TEST_JSON": tmp_path / "result",
+        "IMAGE_RUN_FLAGS": " ".join(STRANGER),
+        "SIF_RUN_FLAGS": "--contain --no-home",
+    }
+    command = ["make", "image-test", *(f"{name}={value}" for name, value in options.items())]
+    _ok(
+        subprocess.run(command, cwd=ROOT, env=docker.environment, capture_output=True, text=True, check=False)
+    )
+    for engine in ("docker", "apptainer"):
+        result = json.loads((tmp_path / f"result.{engine}.json").read_text())
+        assert result["passed"] is True
+        assert {check["check"] for check in result["checks"]} == CHECKS
 
 
-def test_image_test_runs_the_apptainer_image_and_keeps_its_result(apptainer, sif, tmp_path):
-    """As a user calls it; `make image-test` is the same without the package."""
-    path = f"{Path(apptainer.command[-1]).parent}:{os.environ['PATH']}"
-    own = apptainer.environment | {"PATH": path, "APPTAINER_USERNS": "1"}
-    done = command_line("image", "test", str(sif), "--json", "result.json", cwd=tmp_path, **own)
-    assert "all 8 checks passed" in _ok(done)
-    assert {c["check"] for c in json.loads((tmp_path / "result.json").read_text())["checks"]} == CHECKS
+@pytest.mark.parametrize("engine", ["docker", "apptainer"])
+def test_image_test_runs_the_image_of_an_engine_and_keeps_its_result(engine, request, tmp_path):
+    used = request.getfixturevalue(engine)
+    name = str(request.getfixturevalue("sif" if engine == "apptainer" else "image"))
+    own = used.environment
+    if engine == "apptainer":
+        path = f"{Path(used.command[-1]).parent}:{os.environ['PATH']}"
+        own = own | {"PATH": path, "APPTAINER_USERNS": "1"}
+    arguments = ("--engine", engine, "--only", "files,mpi", "--json", "result.json")
+    done = command_line("image", "test", name, *arguments, cwd=tmp_path, **own)
+    assert "all 2 checks passed" in _ok(done)
+    checks = json.loads((tmp_path / "result.json").read_text())["checks"]
+    assert {check["check"]: check["passed"] for check in checks} == {"files": True, "mpi": True}
 
 
 def test_docker_runs_the_main_job_with_results_of_the_calling_user(docker, image, tmp_path):
@@ -186,10 +204,7 @@ def test_killed_builds_leave_nothing_that_looks_complete(docker, image, apptaine
         ),
         "file": ([ROOT / "containers/build-sif.sh", "--from", "docker", str(tmp_path / "killed.sif")]),
     }
-    script = tmp_path / "apptainer"
-    script.write_text(f'#!/bin/sh\nexec {" ".join(apptainer.command)} "$@"\n')
-    script.chmod(0o755)
-    environment = apptainer.environment | {"APPTAINER": str(script)}
+    environment = apptainer.environment | {"APPTAINER": str(apptainer_script(apptainer, tmp_path))}
     for command in builds.values():
         with subprocess.Popen(
             command,
