@@ -155,6 +155,7 @@ private:
   void send_potential( double slope );
   void send_coefficients();
   double random() { return nest::get_vp_specific_rng( get_thread() )->drand(); }
+  void require_iterations() const;
   void require_no_receptor( size_t receptor_type ) const;
 
   // A quantity to record: a function of state and parameters.
@@ -206,8 +207,6 @@ EglifNode< Model >::EglifNode( const EglifNode& other )
   , logger_( *this )
   , parameters_( other.parameters_ )
 {
-  // NEST collects the neurons that iterate before it knows which are coupled; the others return at once.
-  set_node_uses_wfr( nest::kernel().simulation_manager.use_wfr() );
 }
 
 template < typename Model >
@@ -229,8 +228,23 @@ EglifNode< Model >::pre_run_hook()
   propagators_ = shared_propagators< Propagators >( parameters_, nest::Time::get_resolution().get_ms() );
   if ( gap_ )
   {
+    require_iterations();
     gap_->resize( nest::kernel().connection_manager.get_min_delay(),
       nest::kernel().simulation_manager.get_wfr_interpolation_order() );
+  }
+}
+
+// NEST collects the neurons that iterate when nodes have been created, and not when neurons have been coupled. If all
+// neurons did, the many that are not coupled would take a third of the time of a simulation.
+template < typename Model >
+void
+EglifNode< Model >::require_iterations() const
+{
+  const auto& iterating = nest::kernel().node_manager.get_wfr_nodes_on_thread( get_thread() );
+  if ( node_uses_wfr() and std::find( iterating.begin(), iterating.end(), this ) == iterating.end() )
+  {
+    throw nest::KernelException( std::string( Model::NAME )
+      + ": NEST does not know of its gap junctions yet; create a node, such as a recorder, after connecting them." );
   }
 }
 
@@ -302,10 +316,6 @@ template < typename Model >
 bool
 EglifNode< Model >::wfr_update( const nest::Time&, const long from, const long to )
 {
-  if ( not gap_ )
-  {
-    return true;
-  }
   if ( not gap_->has_drawn )
   {
     std::generate( gap_->draws.begin() + from, gap_->draws.begin() + to, [ this ] { return random(); } );
@@ -427,6 +437,7 @@ EglifNode< Model >::handles_test_event( nest::GapJunctionEvent&, size_t receptor
   if ( not gap_ )
   {
     gap_ = std::make_unique< GapJunctions >();
+    set_node_uses_wfr( nest::kernel().simulation_manager.use_wfr() );
   }
   return 0;
 }

@@ -18,7 +18,10 @@ CASES = {
     "eglif_cond_alpha_multisyn": {"cells": ALPHA_CELLS, "receptors": 4},
     "eglif_multirec": {
         "cells": MULTIREC_CELLS
-        | {f"{name}, stochastic": cell | {"stochastic_spiking": True} for name, cell in MULTIREC_CELLS.items()},
+        | {
+            f"{name}, stochastic": cell | {"stochastic_spiking": True}
+            for name, cell in MULTIREC_CELLS.items()
+        },
         "receptors": 5,
     },
 }

@@ -174,6 +174,13 @@ def test_threads_and_stretches_change_nothing(nest, model):
     assert runs[0][989, 6] == pytest.approx(alone[9900, 0], abs=0.02)
 
 
+def test_neurons_nest_would_not_iterate_are_told(nest):
+    neurons = nest.Create("eglif_multirec", 2)
+    couple(nest, neurons, everyone(2, 1.0))
+    with pytest.raises(Exception, match="after connecting them"):
+        nest.Simulate(1.0)
+
+
 def test_a_receptor_is_refused(nest):
     neurons = nest.Create("eglif_multirec", 2)
     synapse = {"synapse_model": "gap_junction", "weight": 1.0, "receptor_type": 1}
