@@ -107,7 +107,8 @@ def mpi_python() -> str:
 def cluster(tmp_path_factory, mpi_python) -> Iterator[Cluster]:
     for command in ("slurmctld", "slurmd", "slurmdbd", "mariadbd", "munged", "ip", "nsenter"):
         if shutil.which(command, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None:
-            missing(f"{command} is not installed: apt install slurm-wlm slurmdbd mariadb-server munge libpmix-dev iproute2")
+            packages = "slurm-wlm slurmdbd mariadb-server munge libpmix-dev iproute2"
+            missing(f"{command} is not installed: apt install {packages}")
     if os.geteuid() != 0:
         missing("only root can make the namespaces of a cluster")
     base = Path(tempfile.mkdtemp(prefix="cluster-"))
