@@ -22,7 +22,7 @@ STAMP := $(VENV)/.installed-$(shell cksum < pyproject.toml | cut -d' ' -f1)
 MPI_VENV := .venv-mpi
 MPI_STAMP := $(MPI_VENV)/.installed-$(shell cat pyproject.toml containers/build-nest.sh containers/versions.env | cksum | cut -d' ' -f1)
 
-.PHONY: run jobs test check bench mpi image sif image-test lock clean require
+.PHONY: run jobs test check bench mpi image sif image-test lock wheelhouse clean require
 .DEFAULT_GOAL := run
 
 run: $(STAMP)
@@ -52,9 +52,17 @@ image:
 sif:
 	APPTAINER=$(APPTAINER) containers/build-sif.sh --image $(IMAGE) $(SIF) $(SIF_FLAGS)
 
+# Both images test themselves; what they find is also kept as JSON.
+IMAGE_TEST_JSON ?= build/image-test
 image-test:
-	$(ENGINE) run --rm $(IMAGE_RUN_FLAGS) --entrypoint cerebellar-models-image-test $(IMAGE)
-	$(APPTAINER) exec $(SIF_RUN_FLAGS) $(SIF) cerebellar-models-image-test
+	@mkdir -p $(dir $(IMAGE_TEST_JSON))
+	$(ENGINE) run --rm --network none $(IMAGE_RUN_FLAGS) --entrypoint cerebellar-models-image-test $(IMAGE) \
+	  >$(IMAGE_TEST_JSON).docker.json
+	$(APPTAINER) exec $(SIF_RUN_FLAGS) $(SIF) cerebellar-models-image-test >$(IMAGE_TEST_JSON).apptainer.json
+
+# For an installation without internet: build/wheelhouse. Needs what build-nest.sh needs, and says so.
+wheelhouse:
+	PYTHON=$(PYTHON) containers/wheelhouse.sh
 
 lock: $(STAMP)
 	PATH="$(CURDIR)/$(BIN):$$PATH" containers/lock.sh

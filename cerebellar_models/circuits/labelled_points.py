@@ -65,7 +65,8 @@ def read_morphology(entry: Tree | str) -> Morphology:
 
 @functools.lru_cache(maxsize=64)
 def _read(path: Path, tags: tuple[tuple[int, tuple[str, ...]], ...]) -> Morphology:
-    table = np.loadtxt(path, comments="#", ndmin=2)
+    with path.open() as file:
+        table = np.loadtxt(file, comments="#", ndmin=2)
     if table.shape[1] != 7:
         raise ValueError(f"morphology {path.name}: an SWC file has seven columns, not {table.shape[1]}")
     kinds, points = table[:, 1].astype(int), table[:, 2:5]

@@ -192,9 +192,8 @@ def _check_numbers(block: Tree, kind: type, where: str, whole: bool) -> None:
             if whole and OTHER not in rows:
                 raise UserError(f"{where}{key}: has no row '{OTHER}', for models it does not name")
             for row in rows:
-                _check_numbers(
-                    _mapping(rows, row, f"{where}{key}."), _TABLES[key], f"{where}{key}.{row}.", True
-                )
+                at = f"{where}{key}."
+                _check_numbers(_mapping(rows, row, at), _TABLES[key], f"{at}{row}.", whole)
         elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e12:
             raise UserError(f"{where}{key}: {value!r} is not a number from 0 on")
 

@@ -38,15 +38,20 @@ def run_all(folder: RunFolder, record: RunRecord, tree: dict[str, Any], ranks: i
     if tree["simulations"]:
         stage("models", _build_models, done=nest_module.is_built)
     stage("compile", partial(_compile, folder, ranks), done=folder.circuit.exists, ranks=ranks)
-    simulating_ranks = ranks if nest is not None and nest.has_mpi else 1
     for name in tree["simulations"]:
         stage(
             f"simulate {name}",
-            partial(_simulate, folder, name, simulating_ranks),
+            partial(_simulate, folder, name, simulating_ranks(ranks)),
             done=(folder.results / name).exists,
-            ranks=simulating_ranks,
+            ranks=simulating_ranks(ranks),
         )
     stage("report", partial(_report, folder, record), done=folder.report.exists)
+
+
+def simulating_ranks(ranks: int) -> int:
+    """On how many ranks NEST can simulate here, of so many."""
+    nest = nest_module.nest_installation()
+    return ranks if nest is not None and nest.has_mpi else 1
 
 
 class Stages:

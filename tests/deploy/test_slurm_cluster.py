@@ -1,7 +1,7 @@
 """Rendered scripts on a real SLURM cluster of two nodes, which are namespaces of this machine.
 
 Needs root, Debian's slurm-wlm, munge, libpmix-dev, iproute2 and openmpi-bin, and in CEREBELLAR_MODELS_MPI_PYTHON a
-Python with this package and a NEST with MPI (containers/build-nest.sh), in CEREBELLAR_MODELS_SIF an image as SIF.
+Python with this package and a NEST with MPI (containers/build-nest.sh). The image is that of tests/engines.py.
 """
 
 import json
@@ -105,15 +105,16 @@ def mpi_python() -> str:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory, mpi_python) -> Iterator[Cluster]:
-    for command in ("slurmctld", "slurmd", "munged", "ip", "nsenter"):
+    for command in ("slurmctld", "slurmd", "slurmdbd", "mariadbd", "munged", "ip", "nsenter"):
         if shutil.which(command, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None:
-            missing(f"{command} is not installed: apt install slurm-wlm munge libpmix-dev iproute2")
+            packages = "slurm-wlm slurmdbd mariadb-server munge libpmix-dev iproute2"
+            missing(f"{command} is not installed: apt install {packages}")
     if os.geteuid() != 0:
         missing("only root can make the namespaces of a cluster")
     base = Path(tempfile.mkdtemp(prefix="cluster-"))
     base.chmod(0o755)  # munged wants its socket where everyone may pass, which pytest's folders do not allow
     needed = (sys.prefix, sys.executable, mpi_python, os.environ.get("CEREBELLAR_MODELS_SIF", ""), __file__)
-    needed += (shutil.which("apptainer") or "", os.environ.get("XDG_CACHE_HOME", ""), str(Path.cwd()))
+    needed += (os.environ.get("XDG_CACHE_HOME", ""), str(Path.cwd()))
     shared = {below_tmp(path) for path in needed} | {str(tmp_path_factory.getbasetemp())}
     start = [str(SCRIPTS / "start.sh"), str(base), "2", "4", *sorted(filter(None, shared))]
     try:
@@ -342,15 +343,12 @@ def test_where_the_site_allows_it_a_stopped_stage_starts_again_by_itself(cluster
     assert json.loads(marker.read_text())["starts"] == 2
 
 
-def test_from_circuit_to_report_in_the_image(cluster, new_run):
+@pytest.mark.xdist_group("images")
+def test_from_circuit_to_report_in_the_image(apptainer, sif, cluster, new_run, monkeypatch):
     """Hybrid: SLURM's PMIx outside, Open MPI inside."""
-    image = os.environ.get("CEREBELLAR_MODELS_SIF", "")
-    if not Path(image).is_file():
-        missing("CEREBELLAR_MODELS_SIF names no image")
-    if shutil.which("apptainer") is None:
-        missing("apptainer is not installed")
+    monkeypatch.setenv("PATH", f"{Path(apptainer.command[-1]).parent}:{os.environ['PATH']}")
     run = new_run(
-        flags=("--image", image),
+        flags=("--image", str(sif)),
         runtime="apptainer",
         runtime_options=["--userns"],
         environment=QUIET_MPI

@@ -1,6 +1,8 @@
-"""Engines and images of the tests in this folder: a base image made here, Docker and Apptainer started from nothing.
+"""Fixtures of tests that run images: a base image made here, Docker and Apptainer started from nothing, both images.
 
-What takes long to fetch is kept in ``~/.cache/cerebellar-models/ci``; daemons and images live in the session's folder.
+What takes long to fetch is kept in ``~/.cache/cerebellar-models/ci``; the daemon lives in the session's folder, the
+Apptainer image where `make sif` has it. To go on where one was: CEREBELLAR_MODELS_DOCKER_HOST is a daemon to use as
+it is, CEREBELLAR_MODELS_SIF an image that is not built again. Tests that use these carry ``xdist_group("images")``.
 """
 
 import fcntl
@@ -16,8 +18,9 @@ from pathlib import Path
 import pytest
 from support import missing
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parent / "containers"
 ROOT = HERE.parents[1]
+SIF = ROOT / "build/cerebellar-models.sif"
 IMAGE = "cerebellar-models:latest"
 # Compression as fast as it gets: these images are not kept.
 FAST = ("--mksquashfs-args", "-comp zstd -Xcompression-level 1")
@@ -90,6 +93,9 @@ def tools() -> Path:
 @pytest.fixture(scope="session")
 def docker(tools, tmp_path_factory) -> Iterator[Docker]:
     """A daemon that answers on a socket in the session's folder, with the base image in it."""
+    if given := os.environ.get("CEREBELLAR_MODELS_DOCKER_HOST"):
+        yield Docker(os.environ | {"DOCKER_HOST": given, "DOCKER_BUILDKIT": "0"})
+        return
     folder = tmp_path_factory.mktemp("docker")
     socket = folder / "socket"
     # No BuildKit: the Dockerfile promises to do without it.
@@ -131,22 +137,31 @@ def apptainer(tools, docker, tmp_path_factory) -> Apptainer:
 
 @pytest.fixture(scope="session")
 def image(docker) -> str:
-    """The Docker image, built by what `make image` calls."""
-    _build(docker.environment, "build-image.sh", "docker", IMAGE, "--network=host")
+    """The Docker image, built by `make image`."""
+    _build(docker.environment, "make", "image", "IMAGE_FLAGS=--network=host")
     return IMAGE
 
 
 @pytest.fixture(scope="session")
 def sif(image, apptainer, tmp_path_factory) -> Path:
-    """The Apptainer image of the Docker image."""
-    return _sif(apptainer, tmp_path_factory.mktemp("sif"), "docker")
+    """The Apptainer image of the Docker image, built by `make sif`, which finds that there is one."""
+    if given := os.environ.get("CEREBELLAR_MODELS_SIF"):
+        return Path(given)
+    script = apptainer_script(apptainer, tmp_path_factory.mktemp("sif"))
+    flags = f"SIF_FLAGS={FAST[0]} '{FAST[1]}'"
+    _build(apptainer.environment, "make", "sif", f"APPTAINER={script}", flags)
+    return SIF
 
 
 @pytest.fixture(scope="session")
 def sif_of_definition(tools, apptainer, tmp_path_factory) -> Path:
     """The Apptainer image of its definition alone, which only takes its base from a file."""
     base = ("--build-arg", "BOOTSTRAP=docker-archive", "--build-arg", f"BASE_IMAGE={_archive(apptainer)}")
-    return _sif(apptainer, tmp_path_factory.mktemp("sif-of-definition"), "def", *base)
+    folder = tmp_path_factory.mktemp("sif-of-definition")
+    sif = folder / "cerebellar-models.sif"
+    environment = apptainer.environment | {"APPTAINER": str(apptainer_script(apptainer, folder))}
+    _build(environment, "containers/build-sif.sh", "--from", "def", str(sif), *FAST, *base)
+    return sif
 
 
 def _archive(apptainer: Apptainer) -> Path:
@@ -156,26 +171,19 @@ def _archive(apptainer: Apptainer) -> Path:
     return archive
 
 
-def _sif(apptainer: Apptainer, folder: Path, source: str, *options: str) -> Path:
+def apptainer_script(apptainer: Apptainer, folder: Path) -> Path:
+    """An ``apptainer`` for scripts to call: as namespace root to build, unprivileged to run."""
     script = folder / "apptainer"
-    script.write_text(f"#!/bin/sh\n{_as_builder(apptainer)}\n")
-    script.chmod(0o755)
-    sif = folder / "cerebellar-models.sif"
-    environment = apptainer.environment | {"APPTAINER": str(script)}
-    _build(environment, "build-sif.sh", "--from", source, str(sif), *FAST, *options)
-    return sif
-
-
-def _as_builder(apptainer: Apptainer) -> str:
-    """Shell lines: as namespace root to build, unprivileged to run."""
     build = " ".join(f"'{word}'" for word in apptainer.command)
-    run = f"'{apptainer.command[-1]}'"
-    return f'if [ "$1" = build ]; then exec {build} "$@"; fi\nshift\nexec {run} exec --userns "$@"'
+    run = f"APPTAINER_USERNS=1 exec '{apptainer.command[-1]}'"
+    script.write_text(f'#!/bin/sh\nif [ "$1" = build ]; then exec {build} "$@"; fi\n{run} "$@"\n')
+    script.chmod(0o755)
+    return script
 
 
-def _build(environment: dict[str, str], script: str, *arguments: str) -> None:
+def _build(environment: dict[str, str], *command: str) -> None:
     done = subprocess.run(
-        [ROOT / "containers" / script, *arguments],
+        command,
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,

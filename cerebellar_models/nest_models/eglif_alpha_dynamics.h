@@ -1,17 +1,20 @@
-// The dynamics of the E-GLIF neuron without any of NEST: parameters, state, and one time step.
+// The dynamics of the E-GLIF neuron with alpha-function synapses, without any of NEST: parameters, state, and one time step.
 // eglif_cond_alpha_multisyn.nestml explains every quantity and step.
-#ifndef EGLIF_DYNAMICS_H
-#define EGLIF_DYNAMICS_H
+#ifndef EGLIF_ALPHA_DYNAMICS_H
+#define EGLIF_ALPHA_DYNAMICS_H
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <compare>
+#include <cstddef>
 #include <numbers>
+#include <string>
 
-namespace cerebellum
+#include "eglif_means.h"
+
+namespace cerebellum::alpha
 {
-constexpr double NIL = 1e-15; // nS or pA: set to zero, before denormal numbers slow the processor down
 constexpr size_t N_RECEPTORS = 4;
 
 // Independent parameters, with the names and units they have in NEST.
@@ -37,6 +40,48 @@ struct Parameters
 
   auto operator<=>( const Parameters& ) const = default;
 };
+
+// Calls visit( name, value ) for each; a parameter of one receptor is an array element, all others are plain members.
+template < typename Visitor >
+void
+for_each_parameter( Parameters& p, Visitor visit )
+{
+  visit( "C_m", p.C_m );
+  visit( "tau_m", p.tau_m );
+  visit( "E_L", p.E_L );
+  visit( "t_ref", p.t_ref );
+  visit( "I_e", p.I_e );
+  visit( "V_reset", p.V_reset );
+  visit( "V_min", p.V_min );
+  visit( "V_th", p.V_th );
+  visit( "lambda_0", p.lambda_0 );
+  visit( "tau_V", p.tau_V );
+  visit( "k_1", p.k_1 );
+  visit( "k_2", p.k_2 );
+  visit( "k_adap", p.k_adap );
+  visit( "A1", p.A1 );
+  visit( "A2", p.A2 );
+  for ( size_t i = 0; i < N_RECEPTORS; ++i )
+  {
+    visit( "E_rev" + std::to_string( i + 1 ), p.E_rev[ i ] );
+    visit( "tau_syn" + std::to_string( i + 1 ), p.tau_syn[ i ] );
+  }
+}
+
+// The first condition that does not hold, nothing if all do.
+inline std::string
+violated( const Parameters& p )
+{
+  return not( p.C_m > 0 )  ? "C_m > 0"
+    : not( p.tau_m > 0 )   ? "tau_m > 0"
+    : not( p.t_ref >= 0 )  ? "t_ref >= 0"
+    : not( p.lambda_0 >= 0 ) ? "lambda_0 >= 0"
+    : not( p.tau_V > 0 )   ? "tau_V > 0"
+    : not( p.k_1 >= 0 )    ? "k_1 >= 0"
+    : not( p.k_2 >= 0 )    ? "k_2 >= 0"
+    : not( *std::min_element( p.tau_syn.begin(), p.tau_syn.end() ) > 0 ) ? "all tau_syn > 0"
+                                                                         : "";
+}
 
 // What a time step needs, computed from the parameters; the same object for all neurons with equal parameters.
 struct Propagators
@@ -67,29 +112,13 @@ struct State
   std::array< double, N_RECEPTORS > s = {}; // nS, their rise per time step, without decay
 };
 
-// Means over 0 < u < 1. The series are for small x, where the closed forms lose digits.
-inline double
-mean_decay( double x ) // of exp(-x u)
+template < typename Visitor >
+void
+for_each_state( State& s, Visitor visit )
 {
-  return std::abs( x ) < 0.01 ? 1 - x / 2 + x * x / 6 - x * x * x / 24 : ( 1 - std::exp( -x ) ) / x;
-}
-
-inline double
-mean_rise( double x ) // of u exp(-x (1 - u)), and of (1 - exp(-x u)) / x
-{
-  return std::abs( x ) < 0.01 ? 0.5 - x / 6 + x * x / 24 - x * x * x / 120 : ( 1 - mean_decay( x ) ) / x;
-}
-
-inline double
-mean_linear_rise( double x ) // of the response at u of exp(-x u) to a ramp
-{
-  return std::abs( x ) < 0.01 ? 1. / 6 - x / 24 + x * x / 120 - x * x * x / 720 : ( 0.5 - mean_rise( x ) ) / x;
-}
-
-inline double
-mean_alpha( double x ) // of u exp(-x u)
-{
-  return std::abs( x ) < 0.01 ? 0.5 - x / 3 + x * x / 8 - x * x * x / 30 : ( mean_decay( x ) - std::exp( -x ) ) / x;
+  visit( "V_m", s.V_m );
+  visit( "I_adap", s.I_adap );
+  visit( "I_dep", s.I_dep );
 }
 
 inline Propagators::Propagators( const Parameters& parameters, const double resolution )
@@ -117,7 +146,11 @@ inline Propagators::Propagators( const Parameters& parameters, const double reso
 
 // The part of a step in which the synapses take V far towards their reversal potential, cut in pieces.
 inline double
-potential_after_strong_input( const State& start, const Propagators& c, const double a, const double I_mean )
+potential_after_strong_input( const State& start,
+  const Propagators& c,
+  const Coupling& coupling,
+  const double a,
+  const double I_mean )
 {
   const int parts = static_cast< int >( std::ceil( 4 * std::abs( a ) ) );
   const double du = 1. / parts;
@@ -125,9 +158,10 @@ potential_after_strong_input( const State& start, const Propagators& c, const do
   std::array< double, N_RECEPTORS > g = start.g, s = start.s;
   for ( int part = 0; part < parts; ++part )
   {
-    double pa = -c.leak * du;
-    double pb = du * ( c.h_C * I_mean - c.leak * c.p.E_L );
-    double da = 0, da_E = 0;
+    double pa = du * ( c.h_C * coupling.conductance - c.leak );
+    double pb = du * ( c.h_C * ( I_mean + coupling.mean + ( ( part + 0.5 ) * du - 0.5 ) * coupling.change )
+      - c.leak * c.p.E_L );
+    double da = 0, da_E = du * du * c.h_C * coupling.change;
     for ( size_t i = 0; i < N_RECEPTORS; ++i )
     {
       const auto& receptor = c.receptors[ i ];
@@ -151,13 +185,13 @@ potential_after_strong_input( const State& start, const Propagators& c, const do
 
 // One time step of everything but the refractory counter and the spike.
 inline void
-advance( State& state, const Propagators& c )
+advance( State& state, const Propagators& c, const Coupling& coupling )
 {
   const State start = state;
-  double a = -c.leak;
-  double a_E = -c.leak * c.p.E_L; // a, each part times its reversal potential
-  double da = 0;                  // change of both over the step
-  double da_E = 0;
+  double a = c.h_C * coupling.conductance - c.leak;
+  double a_E = c.h_C * coupling.mean - c.leak * c.p.E_L; // a, each part times its reversal potential
+  double da = 0;                                         // change of both over the step
+  double da_E = c.h_C * coupling.change;
   for ( size_t i = 0; i < N_RECEPTORS; ++i )
   {
     if ( start.g[ i ] + start.s[ i ] > NIL )
@@ -191,7 +225,7 @@ advance( State& state, const Propagators& c )
     }
     else
     {
-      state.V_m = potential_after_strong_input( start, c, a, I_mean );
+      state.V_m = potential_after_strong_input( start, c, coupling, a, I_mean );
     }
     state.V_m = std::max( state.V_m, c.p.V_min );
   }
@@ -203,6 +237,50 @@ advance( State& state, const Propagators& c )
     state.I_dep = 0;
   }
 }
+
+// Whether the cell spikes at the end of a step, for which draw() gives a number uniform in [0, 1).
+template < typename Draw >
+bool
+fires( const State& state, const Propagators& c, Draw&& draw )
+{
+  if ( state.V_m <= c.V_silent )
+  {
+    return false;
+  }
+  const double expected = c.p.lambda_0 * c.h * std::exp( ( state.V_m - c.p.V_th ) / c.p.tau_V );
+  const double drawn = draw();
+  // 1 - exp(-x) <= x spares most steps the second exponential.
+  return drawn < expected and drawn < 1 - std::exp( -expected );
+}
+
+inline void
+spike( State& state, const Propagators& c )
+{
+  state.refractory = c.refractory_steps;
+  state.V_m = c.p.V_reset;
+  state.I_dep = c.p.A1;
+  state.I_adap += c.p.A2;
+}
+
+// The sums of the weights of the spikes that arrived at each receptor in a step.
+template < typename Weights >
+void
+receive( State& state, const Propagators& c, const Weights& weights )
+{
+  for ( size_t i = 0; i < N_RECEPTORS; ++i )
+  {
+    state.s[ i ] += c.receptors[ i ].jump * weights[ i ];
+  }
+}
+
+struct Model
+{
+  static constexpr const char* NAME = "eglif_cond_alpha_multisyn";
+  static constexpr size_t N_RECEPTORS = alpha::N_RECEPTORS;
+  using Parameters = alpha::Parameters;
+  using Propagators = alpha::Propagators;
+  using State = alpha::State;
+};
 }
 
 #endif
