@@ -5,9 +5,9 @@ the one place that can prepare the process:
 
 - ``bsb compile`` carries simulations along unread. Reading them would start NEST, look up every model and fail
   where the extension module is not built; the compiled file holds them word for word, for the simulation to read.
-- ``bsb simulate`` checks the circuit file, builds the NEST module if needed, uses the threads the simulation asks
-  for, can record a population of a single cell, and refuses to run on several ranks with a NEST that has no MPI
-  (each would simulate the whole network).
+- ``bsb simulate`` checks the circuit file and leaves it as it is, builds the NEST module if needed, uses the threads
+  the simulation asks for, can record a population of a single cell, and refuses to run on several ranks with a NEST
+  that has no MPI (each would simulate the whole network).
 - ``bsb compile`` does not even import NEST, which bsb-nest makes every command do and which ends the process where
   an MPI launcher started it and NEST has no MPI.
 - SIGUSR2 has every thread print where it is: how a job finds out where its ranks hang.
@@ -37,12 +37,13 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from bsb import config, plugins
+from bsb import FileDependencyNode, config, plugins
 from bsb.cli.commands import BaseCommand
 from bsb.cli.commands._commands import BsbCompile, BsbReconfigure, BsbSimulate
 from bsb.config import types
 from bsb.services import MPI
 from bsb.simulation.simulation import Simulation
+from bsb.storage import Storage
 
 from cerebellar_models import compile_mode, pins  # noqa: F401  pins: one notice instead of many
 from cerebellar_models.analysis.read import read_configuration
@@ -136,6 +137,7 @@ def _hide_launcher_from_nest() -> int:
 def _prepare_simulation(context: Any) -> None:
     """:raises UserError, RunError: the simulation cannot run here."""
     ranks = _hide_launcher_from_nest()
+    _leave_circuit_unwritten()
     simulation = _simulation_to_run(context)
     if simulation is None or simulation["simulator"] != "nest":
         return
@@ -156,6 +158,19 @@ def _prepare_simulation(context: Any) -> None:
     _unlock_before_nest_ends()
     if seed := os.environ.get("CEREBELLAR_MODELS_SEED"):
         _seed_nest(seed)
+
+
+def _leave_circuit_unwritten() -> None:
+    """BSB 8.0 writes the configuration it has just read, and files it misses, back into the circuit.
+
+    Other jobs may be reading it.
+    """
+
+    def boot(node: FileDependencyNode) -> None:
+        node.file.file_store = node.scaffold.files
+
+    FileDependencyNode.__boot__ = boot
+    Storage.init = lambda self, scaffold: None  # type: ignore[method-assign]
 
 
 def _simulation_to_run(context: Any) -> dict[str, Any] | None:

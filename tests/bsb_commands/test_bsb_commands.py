@@ -106,8 +106,11 @@ def test_simulating_from_another_folder(tmp_path, nest_installed, tiny_folder):
     for name in ("cerebellum.hdf5", "circuit.yaml"):
         shutil.copy(tiny_folder / name, tmp_path)
     shorten(tmp_path, 50)
+    before = (tmp_path / "cerebellum.hdf5").read_bytes()
     done = bsb("simulate", "cerebellum.hdf5", "basal_activity", "-o", "results", "-v4", cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
+    # Other jobs of an array may be reading it.
+    assert (tmp_path / "cerebellum.hdf5").read_bytes() == before
     assert len(list((tmp_path / "results").glob("*.nio"))) == 1
 
 
