@@ -245,11 +245,26 @@ def _record_single_cells() -> None:
     nodes.__getitem__ = item_or_mask
 
 
+def _end_all_ranks_with_one() -> None:
+    """A rank that ends by an error waits in MPI's end for the others, which wait for it: the job would hang."""
+    if MPI.get_size() == 1:
+        return
+    show = sys.excepthook
+
+    def end_all(*error: Any) -> None:
+        show(*error)
+        sys.stderr.flush()
+        MPI.get_communicator().Abort(1)
+
+    sys.excepthook = end_all
+
+
 def _before(command: type[BaseCommand], prepare: Callable[[Any], None]) -> None:
     handler = command.handler
 
     @functools.wraps(handler)
     def prepared(self, context):
+        _end_all_ranks_with_one()
         try:
             prepare(context)
         except (UserError, RunError) as error:

@@ -162,6 +162,18 @@ def test_a_network_of_others_needs_no_module_of_ours(tmp_path, nest_installed):
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+@pytest.mark.mpi
+def test_an_error_on_one_rank_ends_all(tmp_path, mpi_installed):
+    """The other one would wait for it for ever."""
+    (tmp_path / "other.yaml").write_text(f"{OTHER_NETWORK}\ncomponents: [broken]\n")
+    (tmp_path / "broken.py").write_text(
+        "from bsb.services import MPI\nif MPI.get_rank() == 0: raise RuntimeError('broken here')\n"
+    )
+    done = bsb("compile", "other.yaml", "--clear", cwd=tmp_path, ranks=2, PYTHONPATH=str(tmp_path))
+    assert done.returncode != 0
+    assert "broken here" in done.stderr
+
+
 def test_simulating_without_a_compiler_is_one_clear_error(tmp_path, nest_installed, tiny_folder):
     arguments = ("simulate", str(tiny_folder / "cerebellum.hdf5"), "basal_activity", "-o", "results")
     done = bsb(*arguments, cwd=tmp_path, CXX="no-such-compiler", XDG_CACHE_HOME=str(tmp_path / "cache"))
