@@ -132,7 +132,8 @@ def _compile(tree: Tree, size: CircuitSize, model: CostModel, ranks: int) -> Sta
         memory,
         memory * ranks,
         cost.seconds + max(work / workers, longest),
-        cost.storage_mb + size.total_contacts * cost.storage_bytes_per_contact / _MB,
+        cost.storage_mb
+        + (jobs * cost.storage_kb_per_job * _KB + size.total_contacts * cost.storage_bytes_per_contact) / _MB,
         f"memory: {_greatest(parts)}; time: {size.total_contacts:.3g} contacts on {workers} working"
         f" rank{'s' if workers > 1 else ''}",
         size.unknown,
