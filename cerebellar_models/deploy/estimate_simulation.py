@@ -112,9 +112,14 @@ def _network(simulation: Tree, size: CircuitSize, cost: SimulateCost) -> _Networ
         connections_mb=sum(
             each.pairs * _row(cost.synapse_models, synapse.get("model", "static_synapse")).bytes / MB
             for name, each in projections.items()
-            for synapse in modelled[name]["synapses"]
+            for synapse in _synapses(modelled[name])
         ),
     )
+
+
+def _synapses(connection: Tree) -> list[Tree]:
+    """One of NEST's own where a configuration, such as of an older package, has none in BSB's present form."""
+    return connection.get("synapses") or [{}]
 
 
 def _row(table: dict[str, Any], model: Any) -> Any:
@@ -124,7 +129,7 @@ def _row(table: dict[str, Any], model: Any) -> Any:
 def _delays(simulation: Tree) -> Iterator[float]:
     """Delays that are given as numbers, ms: of synapses and of devices."""
     for connection in (simulation.get("connection_models") or {}).values():
-        for synapse in connection["synapses"]:
+        for synapse in _synapses(connection):
             if isinstance(synapse.get("delay"), int | float):
                 yield float(synapse["delay"])
     for device in (simulation.get("devices") or {}).values():
