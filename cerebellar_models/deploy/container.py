@@ -104,7 +104,7 @@ def run_command(engine: Engine, image: str, program: Sequence[str], folder: Path
     """Command that runs a program in the image, as the calling user, with ``folder`` as ``/work``."""
     if engine.is_apptainer:
         binds = ["--bind", f"{folder}:/work", "--pwd", "/work"] if folder else []
-        return [engine.command, "exec", *binds, image, *program]
+        return [engine.command, "--quiet", "exec", *binds, image, *program]
     command, *arguments = program
     return [*_docker_run(engine, folder), "--entrypoint", command, image, *arguments]
 
