@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cerebellar_models.analysis.data import CircuitData, Contacts, Tree
-from cerebellar_models.circuits.size import layer_thickness, target_counts
+from cerebellar_models.circuits.populations import layer_thickness
+from cerebellar_models.circuits.size import target_counts
 
 _UM_PER_MM = 1000.0
 

@@ -4,9 +4,10 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
-from cerebellar_models.circuits import microzones, size
+from cerebellar_models.circuits import microzones, populations
 from cerebellar_models.circuits.catalogue import Species, Tree
 from cerebellar_models.circuits.choices import CircuitChoices
+from cerebellar_models.circuits.large_enough import check_large_enough
 from cerebellar_models.circuits.parts import add_parts
 from cerebellar_models.errors import UserError
 
@@ -24,12 +25,12 @@ def compose(species: Species, choices: CircuitChoices, manifest: Tree) -> Tree:
     circuit = add_parts(species.circuit, species.parts, choices.parts)
     name = ", ".join((circuit.pop("name"), *choices.parts, choices.state))
     x, y = choices.size
-    circuit["network"] = {"x": x, "y": y, "z": size.circuit_height(circuit), **circuit["network"]}
+    circuit["network"] = {"x": x, "y": y, "z": populations.circuit_height(circuit), **circuit["network"]}
     divisible = tuple(circuit.pop("microzones", ()))
     zones = _UNDIVIDED
     if choices.microzones:
         circuit, zones = microzones.divide(circuit, divisible, choices.microzones, choices.microzone_axis)
-    size.check_large_enough(circuit)
+    check_large_enough(circuit)
     if choices.self_connections:
         for rule in circuit["connectivity"].values():
             if rule["strategy"] == _OVERLAP_RULE:
@@ -169,5 +170,5 @@ def _device(device: Tree, circuit: Tree) -> Tree:
 
 def _centre_of(circuit: Tree, layer: str) -> list[Any]:
     """Centre of a layer, µm: where a stimulus sphere of the published circuit moves with another extent."""
-    height = size.layer_floor(circuit, layer) + size.layer_thickness(circuit, layer) / 2
+    height = populations.layer_floor(circuit, layer) + populations.layer_thickness(circuit, layer) / 2
     return [circuit["network"]["x"] / 2, circuit["network"]["y"] / 2, height]

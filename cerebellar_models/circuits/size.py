@@ -1,161 +1,152 @@
-"""Closed-form numbers of a configuration: how many cells it will hold, and whether that is enough."""
+"""Closed-form numbers of a configuration: cells and connections, without compiling it."""
 
-import itertools
-import math
-from collections import Counter
+import functools
+import json
+from dataclasses import dataclass
 from typing import Any
 
-from cerebellar_models.errors import UserError
+from cerebellar_models.circuits.populations import (
+    Uncounted,
+    expected_count,
+    placed_count,
+)
+from cerebellar_models.circuits.projections import Counted, Pair, Projection, count_rule, mean_of
 
 Tree = dict[str, Any]
 
-# Placement rounds at random per chunk, so a population keeps its rule's minimum only with this much to spare.
-_SPARE_FIBRES = 1
-# Rows of Purkinje cells need a second cell for their spacing.
-_MOST_CELLS = 1e9  # beyond is a slip of the keyboard
-_FEWEST_IN_ROWS = 2
+# What a configuration that BSB may well read, in ways not known here, makes of the lines below.
+_NOT_UNDERSTOOD = (Uncounted, KeyError, TypeError, ValueError, AttributeError, ArithmeticError)
+# What of a configuration its size depends on, with the morphologies.
+_BLOCKS = (
+    "network",
+    "regions",
+    "partitions",
+    "cell_types",
+    "placement",
+    "connectivity",
+    "after_placement",
+    "after_connectivity",
+)
 
 
-def layer_thickness(tree: Tree, layer: str) -> float:
-    """Thickness in µm."""
-    return float(tree["partitions"][layer]["thickness"])
+@dataclass(frozen=True)
+class CircuitSize:
+    """Expected numbers of a compiled circuit. Populations scatter by a few cells, connections with them."""
 
+    cells: dict[str, float]
+    projections: dict[str, Projection]
+    """by the name of their set of connections, as BSB tags it"""
+    unknown: tuple[str, ...]
+    """populations and rules that could not be counted, and why"""
 
-def layer_floor(tree: Tree, layer: str) -> float:
-    """Height z of the bottom of a layer: its own origin, or its place in a stack that starts at z = 0, µm."""
-    if "origin" in tree["partitions"][layer]:
-        return float(tree["partitions"][layer]["origin"][2])
-    order = _stack_of(tree, layer)
-    return sum(layer_thickness(tree, below) for below in order[: order.index(layer)])
+    @property
+    def total_cells(self) -> float:
+        return sum(self.cells.values())
 
+    @property
+    def total_pairs(self) -> float:
+        """Connected pairs of cells: what NEST calls connections."""
+        return sum(projection.pairs for projection in self.projections.values())
 
-def circuit_height(tree: Tree) -> float:
-    """Height of all layers together, above and below z = 0, µm."""
-    return sum(float(partition["thickness"]) for partition in tree["partitions"].values())
+    @property
+    def total_contacts(self) -> float:
+        """Synapses: rows of the compiled file."""
+        return sum(projection.contacts for projection in self.projections.values())
 
 
 def target_counts(tree: Tree) -> dict[str, float]:
-    """Expected number of cells per type, from densities and ratios, in a tree whose extent is set."""
-    x, y = float(tree["network"]["x"]), float(tree["network"]["y"])
-    layers_of = _layers_of(tree)
+    """Target of each population, from densities and ratios, in a tree whose extent is set.
 
-    def count(cell_type: str) -> float:
-        spatial = tree["cell_types"][cell_type]["spatial"]
-        layers = layers_of[cell_type]
-        if "count_ratio" in spatial:
-            return float(spatial["count_ratio"]) * count(spatial["relative_to"])
-        if "planar_density" in spatial:
-            return float(spatial["planar_density"]) * x * y * len(layers)
-        return float(spatial["density"]) * x * y * sum(layer_thickness(tree, layer) for layer in layers)
-
-    return {cell_type: count(cell_type) for cell_type in tree["cell_types"]}
+    Populations whose number cannot be known are left out.
+    """
+    counts = {}
+    for cell_type in _nodes(tree, "cell_types"):
+        try:
+            counts[cell_type] = expected_count(tree, cell_type)
+        except _NOT_UNDERSTOOD:
+            continue
+    return counts
 
 
-def check_large_enough(tree: Tree) -> None:
-    """:raises UserError: too few cells for a rule that asks for several, or for a population to exist."""
-    x, y = float(tree["network"]["x"]), float(tree["network"]["y"])
-    fibres: dict[str, int] = {}
-    for rule in tree["connectivity"].values():
-        for fibre in rule.get("pre_cell_types", ()):
-            fibres[fibre] = max(fibres.get(fibre, 0), rule.get("convergence", 1) + _SPARE_FIBRES)
-    zones = {
-        cell_type: len(hook["labels"])
-        for hook in tree.get("after_placement", {}).values()
-        for cell_type in hook["cell_types"]
-    }
-    cells = sum(target_counts(tree).values())
-    if cells > _MOST_CELLS:
-        raise UserError(
-            f"size: {x:g} x {y:g} µm holds {cells:.2g} cells; a circuit of more than {_MOST_CELLS:.0e} is refused"
-        )
-    short = []
-    for cell_type, expected in target_counts(tree).items():
-        needed = fibres.get(cell_type, zones.get(cell_type, 1))
-        sure: float = expected if cell_type in fibres else _certain(tree, cell_type, expected)
-        if (row := _row_placement(tree, cell_type)) is not None:
-            needed *= _FEWEST_IN_ROWS
-            sure = expected = _placed_in_rows(tree, cell_type, row, expected)
-        if sure < needed:
-            short.append(f"{sure:.3g} {cell_type} for certain where {needed} must be there")
-    if short:
-        raise UserError(
-            f"size: {x:g} x {y:g} µm is too small: it holds {', '.join(short)}; give a larger x or y"
-        )
-    for cell_type in tree["cell_types"]:
-        if (row := _row_placement(tree, cell_type)) is not None:
-            _check_rows_have_room(tree, cell_type, row)
+def circuit_size(tree: Tree) -> CircuitSize:
+    """Expected cells and connections of any BSB configuration. Rests on no file but the morphologies'.
+
+    What it does not understand, it names in ``unknown``; it never fails.
+    """
+    used = {block: _nodes(tree, block) for block in _BLOCKS}
+    return _size_of(json.dumps(used | {"morphologies": tree.get("morphologies")}, default=str))
 
 
-def _certain(tree: Tree, cell_type: str, expected: float) -> int:
-    """The fewest cells of a population that is scattered in its layers, since each chunk rounds its share."""
-    chunk = [float(side) for side in tree["network"]["chunk_size"]]
-    bounds = [(0.0, float(tree["network"]["x"])), (0.0, float(tree["network"]["y"]))]
-    fewest = 0
-    layers = _layers_of(tree)[cell_type]
-    for layer in layers:
-        floor, thickness = layer_floor(tree, layer), layer_thickness(tree, layer)
-        share = expected * thickness / sum(layer_thickness(tree, each) for each in layers)
-        extents = [*bounds, (floor, floor + thickness)]
-        pieces = [_pieces(*extent, side) for extent, side in zip(extents, chunk, strict=True)]
-        for combination in itertools.product(*(lengths.items() for lengths in pieces)):
-            fraction = math.prod(
-                length / (high - low) for (length, _), (low, high) in zip(combination, extents, strict=True)
-            )
-            fewest += math.prod(number for _, number in combination) * math.floor(share * fraction + 1e-9)
-    return fewest
+@functools.lru_cache(maxsize=64)
+def _size_of(text: str) -> CircuitSize:
+    """By its text, so that the stages of a plan and the steps of a form count a circuit once."""
+    tree = json.loads(text)
+    cells, unknown = {}, []
+    for cell_type in _nodes(tree, "cell_types"):
+        try:
+            cells[cell_type] = placed_count(tree, cell_type)
+        except _NOT_UNDERSTOOD as error:
+            unknown.append(f"{cell_type}: {_reason(error)}")
+    counted: dict[str, dict[Pair, Projection]] = {}
+    for name, rule in _in_order(_nodes(tree, "connectivity")):
+        try:
+            counted[name] = count_rule(name, rule, Counted(tree, counted))
+        except _NOT_UNDERSTOOD as error:
+            unknown.append(f"{name}: {_reason(error)}")
+    for name, hook in _nodes(tree, "after_connectivity").items():
+        try:
+            _multiply(hook, counted)
+        except _NOT_UNDERSTOOD as error:
+            unknown.append(f"{name}: {_reason(error)}")
+    return CircuitSize(cells, _by_tag(counted), tuple(unknown))
 
 
-def _pieces(low: float, high: float, side: float) -> Counter[float]:
-    """How often each length occurs when an extent is cut at multiples of a side."""
-    first, last = math.floor(low / side), math.ceil(high / side)
-    if last - first < 3:
-        return Counter(min(high, (n + 1) * side) - max(low, n * side) for n in range(first, last))
-    ends = (min(high, (n + 1) * side) - max(low, n * side) for n in (first, last - 1))
-    return Counter(ends) + Counter({side: last - first - 2})
+def _nodes(tree: Tree, block: str) -> dict[str, Tree]:
+    """The nodes of a block, without references to other files."""
+    nodes = tree.get(block)
+    if not isinstance(nodes, dict):
+        return {}
+    return {name: node for name, node in nodes.items() if not str(name).startswith("$")}
 
 
-def _row_placement(tree: Tree, cell_type: str) -> Tree | None:
-    for placement in tree["placement"].values():
-        if cell_type in placement["cell_types"] and "spacing_x" in placement:
-            return placement
-    return None
+def _in_order(rules: dict[str, Tree]) -> list[tuple[str, Tree]]:
+    """Each after those it names in any of its keys."""
+    ordered: dict[str, Tree] = {}
+
+    def add(name: str, above: tuple[str, ...]) -> None:
+        if name in above or name in ordered:
+            return
+        for value in rules[name].values():
+            for other in value if isinstance(value, list) else (value,):
+                if isinstance(other, str) and other in rules:
+                    add(other, (*above, name))
+        ordered[name] = rules[name]
+
+    for name in rules:
+        add(name, ())
+    return list(ordered.items())
 
 
-def _placed_in_rows(tree: Tree, cell_type: str, placement: Tree, target: float) -> float:
-    """The target, less what a row placement loses at the edges of a narrow circuit."""
-    width, spacing = float(tree["network"]["x"]), float(placement["spacing_x"])
-    radius = float(tree["cell_types"][cell_type]["spatial"]["radius"])
-    lattice = spacing * max(1, -(-width // spacing))
-    surplus = 1 + (lattice % width) / width
-    return max(0.0, target * surplus * min(1.0, (width - 2 * radius) / (lattice - 2 * radius)))
-
-
-def _check_rows_have_room(tree: Tree, cell_type: str, placement: Tree) -> None:
-    """:raises UserError: the cells of a row would lie inside one another, which BSB refuses in the midst of placing."""
-    width, depth = float(tree["network"]["x"]), float(tree["network"]["y"])
-    radius = float(tree["cell_types"][cell_type]["spatial"]["radius"])
-    rows = max(1, math.ceil(width / float(placement["spacing_x"])))
-    target = target_counts(tree)[cell_type]
-    surplus = int((rows * float(placement["spacing_x"]) % width) / width * target)
-    per_row = round((math.ceil(target) + surplus) / rows)
-    least = 2 * radius * math.cos(math.radians(float(placement["angle"])))
-    if per_row and (depth - radius) / per_row < least:
-        raise UserError(
-            f"size: {width:g} x {depth:g} µm leaves no room for {per_row} {cell_type} one after another in y; "
-            f"give a y of at least {per_row * least + radius:.0f} µm"
+def _multiply(hook: Tree, counted: dict[str, dict[Pair, Projection]]) -> None:
+    """Contacts of a hook that adds some to each pair. Hooks that make none, such as reports, are none of ours."""
+    if str(hook.get("strategy", "")).rpartition(".")[2] != "DuplicateSynapses":
+        return
+    mean = mean_of(hook["contacts"])
+    rule = counted[hook["conn_strategy"]]
+    for pair, one in rule.items():
+        rule[pair] = Projection(
+            one.rule, *pair, one.pairs, max(one.contacts, one.pairs * mean), one.candidates
         )
 
 
-def _layers_of(tree: Tree) -> dict[str, list[str]]:
+def _by_tag(counted: dict[str, dict[Pair, Projection]]) -> dict[str, Projection]:
+    """Where a rule has several pairs of cell types, BSB makes a set of connections of each."""
     return {
-        cell_type: placement["partitions"]
-        for placement in tree["placement"].values()
-        for cell_type in placement["cell_types"]
+        name if len(pairs) == 1 else f"{name}_{source}_to_{target}": projection
+        for name, pairs in counted.items()
+        for (source, target), projection in pairs.items()
     }
 
 
-def _stack_of(tree: Tree, layer: str) -> list[str]:
-    for region in tree["regions"].values():
-        if layer in region["children"]:
-            return region["children"]
-    raise KeyError(layer)
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, Uncounted) else f"not understood ({type(error).__name__}: {error})"

@@ -10,7 +10,6 @@ from click.core import ParameterSource
 from cerebellar_models.circuits.catalogue import Tree
 from cerebellar_models.circuits.choices import CircuitChoices
 from cerebellar_models.circuits.resolve import CHOICES, resolve
-from cerebellar_models.circuits.size import target_counts
 from cerebellar_models.cli.choices_file import choices_file_option
 from cerebellar_models.cli.writing import yaml_text
 
@@ -123,16 +122,3 @@ def about(choices: CircuitChoices) -> dict[str, str]:
 def _zones(choices: CircuitChoices) -> str:
     along = f" along {choices.microzone_axis}" if choices.microzone_axis else ""
     return " ".join(choices.microzones) + along
-
-
-def expected_cells(tree: Tree) -> str:
-    """The expected number of cells in one line, and a line for each device a simulation is too short for."""
-    counts = target_counts(tree)
-    parts = ", ".join(f"{name} {number:.0f}" for name, number in counts.items())
-    late = [
-        f"\nnote: {name} ends at {simulation['duration']:g} ms, before its {key} starts ({device['start']:g} ms)"
-        for name, simulation in tree["simulations"].items()
-        for key, device in simulation["devices"].items()
-        if device.get("start", 0) >= simulation["duration"]
-    ]
-    return f"expects {sum(counts.values()):.0f} cells: {parts}" + "".join(late)

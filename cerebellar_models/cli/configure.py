@@ -10,7 +10,8 @@ from click.core import ParameterSource
 from cerebellar_models.circuits.resolve import resolve
 from cerebellar_models.cli.adopting import adopt_file
 from cerebellar_models.cli.choices_file import choices_text
-from cerebellar_models.cli.choosing import expected_cells, flag_options, recap
+from cerebellar_models.cli.choosing import flag_options, recap
+from cerebellar_models.cli.expectation import expectation
 from cerebellar_models.cli.form import fill_in
 from cerebellar_models.cli.listing import show_catalogue
 from cerebellar_models.cli.writing import tree_text, write_output
@@ -65,7 +66,7 @@ def configure(flags: dict[str, Any], save_choices: Path | None, adopt: Path | No
         write_output(save_choices, choices_text(choices))
     write_output(output, text)
     written = output if save_choices is None else f"{output}, {save_choices}"
-    click.echo(f"{recap(choices)}\n{expected_cells(tree)}\nwritten: {written}")
+    click.echo(f"{recap(choices)}\n{expectation(tree, choices.species)}\nwritten: {written}")
 
 
 def _given() -> set[str]:

@@ -14,8 +14,8 @@ from cerebellar_models.circuits.catalogue import Species, load_species, species_
 from cerebellar_models.circuits.offers import against_models, against_paradigm
 from cerebellar_models.circuits.parts import with_requirements
 from cerebellar_models.circuits.resolve import resolve
-from cerebellar_models.circuits.size import target_counts
-from cerebellar_models.cli.choosing import expected_cells, recap
+from cerebellar_models.cli.choosing import recap
+from cerebellar_models.cli.expectation import expectation, short_expectation
 from cerebellar_models.errors import UserError
 
 Answers = dict[str, Any]
@@ -67,7 +67,7 @@ def _expectation(answers: Answers) -> str:
     """:raises UserError: the answers so far do not go together."""
     choices, tree = resolve(**{key: value for key, value in answers.items() if key != "save_choices"})
     x, y = choices.size
-    return f"  {x:g} x {y:g} µm, {sum(target_counts(tree).values()):.0f} cells"
+    return f"  {x:g} x {y:g} µm, {short_expectation(tree, choices.species)}"
 
 
 def _ask_species(so_far: Answers, _output: Path) -> Any:
@@ -156,7 +156,7 @@ def _ask_simulations(so_far: Answers, _output: Path) -> Any:
 
 def _ask_to_write(so_far: Answers, output: Path) -> Any:
     choices, tree = resolve(**so_far)
-    click.echo(f"\n{recap(choices)}\n{expected_cells(tree)}\n")
+    click.echo(f"\n{recap(choices)}\n{expectation(tree, choices.species)}\n")
     replaces = " (replaces the one there is)" if output.exists() else ""
     also = " (replaces the one there is)" if CHOICES_FILE.exists() else ""
     rows: list[Row] = [

@@ -10,7 +10,8 @@ import click
 
 from cerebellar_models.circuits.catalogue import Tree
 from cerebellar_models.circuits.choices import CircuitChoices
-from cerebellar_models.cli.choosing import about, choice_options, configuration_text, expected_cells, recap
+from cerebellar_models.cli.choosing import about, choice_options, configuration_text, recap
+from cerebellar_models.cli.expectation import expectation
 from cerebellar_models.errors import UserError
 
 # Off a terminal, progress within a stage is told no oftener than this.
@@ -28,7 +29,7 @@ def run(choices: CircuitChoices, tree: Tree, ranks: int, output: Path | None) ->
 
     Stages that are done are not done again: the same command takes up an interrupted run.
     """
-    from cerebellar_models.deploy.local import Stages, run_all
+    from cerebellar_models.deploy.local import Stages, run_all, simulating_ranks
     from cerebellar_models.deploy.run_folder import RunFolder
 
     if ranks < 1:
@@ -36,7 +37,8 @@ def run(choices: CircuitChoices, tree: Tree, ranks: int, output: Path | None) ->
     configuration = configuration_text(choices, tree)
     folder = RunFolder(output or Path("runs") / _folder_name(choices, configuration))
     record = folder.open(configuration, about(choices))
-    click.echo(f"{recap(choices)}\n{expected_cells(tree)}\nrun folder: {folder.path}")
+    expected = expectation(tree, choices.species, ranks, simulating_ranks(ranks))
+    click.echo(f"{recap(choices)}\n{expected}\nrun folder: {folder.path}")
     run_all(folder, record, tree, ranks, Stages(folder, record, *_tellers()))
     click.echo(f"report: {folder.report.resolve()}")
 

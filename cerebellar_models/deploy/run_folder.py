@@ -3,6 +3,7 @@
 circuit.yaml   cerebellum.hdf5   logs/   results/<simulation>/*.nio   report.html   report.json   run.json
 """
 
+import contextlib
 import fcntl
 import json
 import os
@@ -25,11 +26,15 @@ _STARTED = {"logs", "circuit.yaml", _LOCK}
 
 @dataclass
 class StageRecord:
-    """How a stage ended: ``done`` or ``failed``, and how long it took in seconds."""
+    """How a stage ended: ``done`` or ``failed``, how long it took in seconds, and its peak of memory in MB."""
 
     state: str
     seconds: float
     ranks: int = 1
+    rank_mb: float | None = None
+    """of the largest rank; None where that is not known"""
+    node_mb: float | None = None
+    """of all ranks together"""
 
 
 @dataclass
@@ -127,6 +132,19 @@ def installed_versions() -> dict[str, str]:
         except PackageNotFoundError:
             versions[package] = "not installed"
     return versions
+
+
+def memory_used(folder: Path) -> dict[str, float]:
+    """MB of the largest rank and of the fullest node, as ranks left them (``CEREBELLAR_MODELS_USAGE``); or nothing."""
+    nodes: dict[str, float] = {}
+    largest = 0.0
+    for path in folder.glob("*.json"):
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            share = json.loads(path.read_text())
+            megabytes = share["max_rss_kb"] / 1024
+            nodes[share["host"]] = nodes.get(share["host"], 0.0) + megabytes
+            largest = max(largest, megabytes)
+    return {"rank_mb": round(largest, 1), "node_mb": round(max(nodes.values()), 1)} if nodes else {}
 
 
 def write_atomically(path: Path, text: str) -> None:

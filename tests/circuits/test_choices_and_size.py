@@ -2,7 +2,7 @@
 
 import pytest
 
-from cerebellar_models.circuits import size
+from cerebellar_models.circuits import populations, size
 from cerebellar_models.circuits.catalogue import load_species, morphology_manifest, read_yaml
 from cerebellar_models.circuits.choices import choose
 from cerebellar_models.circuits.compose import compose
@@ -93,8 +93,8 @@ def test_placed_cells_meet_their_targets(tiny_circuit, tiny_tree):
 
 def test_layers_are_stacked_from_the_bottom():
     circuit = tree(preset="tiny")
-    assert [size.layer_floor(circuit, layer) for layer in circuit["partitions"]] == [0, 130, 145, 195]
-    assert size.circuit_height(circuit) == circuit["network"]["z"] == 295
+    assert [populations.layer_floor(circuit, layer) for layer in circuit["partitions"]] == [0, 130, 145, 195]
+    assert populations.circuit_height(circuit) == circuit["network"]["z"] == 295
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from cerebellar_models.circuits import offers, size
+from cerebellar_models.circuits import offers, populations, size
 from cerebellar_models.circuits.catalogue import load_species, morphology_manifest
 from cerebellar_models.circuits.choices import choose
 from cerebellar_models.circuits.compose import compose
@@ -92,8 +92,8 @@ def test_a_row_of_a_part_replaces_the_fields_it_gives():
 def test_layers_below_the_cortex(parts, height, floors):
     composed = tree(parts=parts)
     assert composed["network"]["z"] == height
-    assert {layer: size.layer_floor(composed, layer) for layer in floors} == floors
-    assert size.layer_floor(composed, "granular_layer") == 0
+    assert {layer: populations.layer_floor(composed, layer) for layer in floors} == floors
+    assert populations.layer_floor(composed, "granular_layer") == 0
 
 
 def test_canonical_counts_of_the_parts():

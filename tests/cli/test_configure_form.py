@@ -43,7 +43,7 @@ def test_the_defaults_give_what_no_flags_give(form, cli, tmp_path):
     for question in ("State of the animal", "Extent", "Parts to add", "Neurons and synapses", "Simulations"):
         form.expect(question)
         form.send(ENTER)
-    form.expect("expects 33467 cells")
+    form.expect("expects 33466 cells")
     form.expect("All there")
     form.send(ENTER)
     assert end(form) == 0
@@ -58,7 +58,7 @@ def test_answers_can_be_taken_back_and_are_saved_for_replay(form, cli, tmp_path)
     form.send(DOWN + ENTER)  # awake
     form.expect("Extent")
     form.send(ENTER)
-    form.expect("33467 cells")
+    form.expect("33466 cells, 1.57 million synapses; compile about")
     form.expect("Parts to add")
     form.send(ESCAPE)
     form.expect("Extent")

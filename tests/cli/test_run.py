@@ -45,6 +45,17 @@ def test_a_run_ends_in_a_report(finished):
     assert record["about"]["seed"] == "1234"
 
 
+def test_a_run_keeps_the_memory_of_its_stages_and_calibrates_estimates(finished, cli, tmp_path):
+    folder, output = finished
+    stages = json.loads((folder / "run.json").read_text())["stages"]
+    for name in STAGES[1:]:
+        assert 50 < stages[name]["rank_mb"] <= stages[name]["node_mb"] < 2000, name
+    assert "synapses between" in output and "a second of simulation about" in output
+    done = cli("jobs", "calibrate", str(folder), XDG_CONFIG_HOME=str(tmp_path / "config"))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "config" / "cerebellar-models" / "resources" / "mouse.yaml").exists()
+
+
 def test_nothing_partial_is_left(finished):
     assert not [path for path in finished[0].rglob("*") if "partial" in path.name]
 

@@ -1,36 +1,26 @@
 """What can be said of the images without building them: linters, and that the two definitions say the same."""
 
 import re
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from support import missing
+from support import linter
 
 ROOT = Path(__file__).parents[2]
 CONTAINERS = ROOT / "containers"
 SCRIPTS = sorted([*CONTAINERS.glob("*.sh"), *Path(__file__).parent.glob("*.sh")])
 
 
-def _linter(name: str) -> str:
-    beside = Path(sys.executable).with_name(name)
-    found = str(beside) if beside.exists() else shutil.which(name)
-    if found is None:
-        missing(f"{name} is not installed")
-    return str(found)
-
-
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
 def test_shellcheck_finds_nothing(script):
-    command = [_linter("shellcheck"), "--external-sources", "--source-path", str(ROOT), str(script)]
+    command = [linter("shellcheck"), "--external-sources", "--source-path", str(ROOT), str(script)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 
 def test_hadolint_finds_nothing():
-    command = [_linter("hadolint"), str(CONTAINERS / "Dockerfile")]
+    command = [linter("hadolint"), str(CONTAINERS / "Dockerfile")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
