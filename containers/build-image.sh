@@ -15,9 +15,13 @@ shift
 cd "$(dirname "$0")/.."
 store=${XDG_CACHE_HOME:-$HOME/.cache}/cerebellar-models/nest-mpi
 partial=cerebellar-models-partial:$$
+sbom=build/.image.sbom.$$
 
 command -v "$engine" >/dev/null || { echo "build-image.sh: no $engine here" >&2; exit 1; }
-clean() { "$engine" rmi --force "$partial" >/dev/null 2>&1 || true; }
+clean() {
+  "$engine" rmi --force "$partial" >/dev/null 2>&1 || true
+  rm -f "$sbom"
+}
 trap clean EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
@@ -26,10 +30,7 @@ if [ "$engine" = docker ] && ! docker buildx version >/dev/null 2>&1; then
   export DOCKER_BUILDKIT="${DOCKER_BUILDKIT:-0}"
 fi
 
-mkdir -p build/nest-mpi
-for folder in "$store"/nest*; do
-  [ ! -d "$folder" ] || [ -e "build/nest-mpi/${folder##*/}" ] || cp -R "$folder" build/nest-mpi/
-done
+containers/offer-nest.sh
 revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' pyproject.toml)
 build() {
@@ -51,7 +52,8 @@ fi
 clean
 
 build "$@" --tag "$partial"
-"$engine" run --rm --network none --entrypoint cat "$partial" /opt/cerebellar-models/sbom.cdx.json >build/image.sbom.cdx.json.partial
-mv build/image.sbom.cdx.json.partial build/image.sbom.cdx.json
+# Of two builds at once, the SBOM and the tag are those of the one that ends last.
+"$engine" run --rm --network none --entrypoint cat "$partial" /opt/cerebellar-models/sbom.cdx.json >"$sbom"
+mv "$sbom" build/image.sbom.cdx.json
 "$engine" tag "$partial" "$name"
 echo "image: $name"

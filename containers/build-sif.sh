@@ -47,10 +47,7 @@ if [ "$from" = docker ]; then
   printf 'Bootstrap: docker-daemon\nFrom: %s\n' "$image" >"$work/image.def"
   definition=$work/image.def
 else
-  store=${XDG_CACHE_HOME:-$HOME/.cache}/cerebellar-models/nest-mpi
-  for folder in "$store"/nest*; do
-    [ ! -d "$folder" ] || [ -e "build/nest-mpi/${folder##*/}" ] || cp -R "$folder" build/nest-mpi/
-  done
+  containers/offer-nest.sh
   definition=containers/cerebellar-models.def
   [ "$(id -u)" = 0 ] || set -- --fakeroot "$@"
   version=$(sed -n 's/^version = "\(.*\)"$/\1/p' pyproject.toml)

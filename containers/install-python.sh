@@ -43,7 +43,9 @@ export PATH="$venv/bin:$PATH"
 # As in environment.sh, a change of which need not compile the mechanisms again.
 export XDG_CACHE_HOME="$prefix/cache" XDG_DATA_HOME="$prefix/share"
 if command -v glia >/dev/null; then
-  # It warns that there is no pip to make a package of the user's own mechanisms with, which an image cannot hold.
+  # Its first call makes its folders and compiles, and `glia compile` compiles again: let that be all there is. It
+  # warns that there is no pip to make a package of the user's own mechanisms with, which an image cannot hold.
+  GLIA_NOCOMPILE=1 python -c 'import glia; glia.compile()'
   glia compile
   # Glia looks for the library in a folder of this name on every machine.
   for folder in "$XDG_CACHE_HOME"/Glia/*/"$(uname -m)"; do

@@ -1,8 +1,10 @@
-"""Writes what an image holds as a CycloneDX 1.5 list: the distribution's packages and those of this Python.
+"""Writes what an image holds as a CycloneDX 1.5 list: the distribution's packages, those of this Python, and the
+libraries that were compiled for it, with checksums that the image test compares.
 
 Usage: ``python3 sbom.py FILE``. Nothing but the standard library, so that it runs in every image.
 """
 
+import hashlib
 import importlib.metadata
 import json
 import re
@@ -19,7 +21,7 @@ _DPKG_FORMAT = "${Package}\t${Version}\t${Architecture}\t${db:Status-Abbrev}\n"
 
 def main(target: Path) -> None:
     """Write the list to ``target``."""
-    components = [*python_packages(), *distribution_packages()]
+    components = [*python_packages(), *distribution_packages(), *built_files()]
     bom = {
         "bomFormat": "CycloneDX",
         "specVersion": "1.5",
@@ -33,7 +35,7 @@ def main(target: Path) -> None:
                 "version": importlib.metadata.version("cerebellar-models"),
             },
         },
-        "components": sorted(components, key=lambda component: component["purl"]),
+        "components": sorted(components, key=lambda component: component["bom-ref"]),
     }
     target.write_text(json.dumps(bom, indent=1) + "\n")
 
@@ -60,6 +62,14 @@ def distribution_packages() -> Iterator[dict]:
         if status.startswith("ii"):
             purl = f"pkg:deb/debian/{quote(name)}@{quote(version)}?arch={architecture}"
             yield _component(name, version, purl)
+
+
+def built_files() -> Iterator[dict]:
+    """Components of the NEST module and the NEURON mechanisms."""
+    for path in sorted((Path(__file__).resolve().parents[1] / "cache").rglob("*.so")):
+        checksum = hashlib.sha256(path.read_bytes()).hexdigest()
+        hashes = [{"alg": "SHA-256", "content": checksum}]
+        yield {"type": "file", "name": str(path), "hashes": hashes, "bom-ref": f"file:{path}"}
 
 
 def _component(name: str, version: str, purl: str) -> dict:

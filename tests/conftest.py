@@ -13,6 +13,8 @@ import yaml
 from circuit_file import CircuitFile
 from support import command_line, missing
 
+pytest_plugins = ["engines"]
+
 
 @pytest.fixture(scope="session")
 def nest_installed() -> None:

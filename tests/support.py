@@ -1,6 +1,7 @@
 """What tests share that is no fixture: how a missing component is handled, and the command line as a user runs it."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,15 @@ def missing(reason: str) -> None:
     if os.environ.get("CEREBELLAR_MODELS_REQUIRE_ALL"):
         pytest.fail(f"required here: {reason}")
     pytest.skip(reason)
+
+
+def linter(name: str) -> str:
+    """Path of a program that the extra ``dev`` installs beside this Python, or that the system has."""
+    beside = Path(sys.executable).with_name(name)
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if found is None:
+        missing(f"{name} is not installed")
+    return str(found)
 
 
 def command_line(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cerebellar_models.analysis.data import Activity, Recording
+from cerebellar_models.analysis.field_potential import FieldPotential, field_potentials
 from cerebellar_models.analysis.reference import PublishedRate, Reference
 from cerebellar_models.analysis.structure import Spread, spread
 
@@ -64,6 +65,7 @@ class ActivityNumbers:
     simulator: str
     duration_ms: float
     populations: tuple[PopulationNumbers, ...]
+    field_potentials: tuple[FieldPotential, ...] = ()
 
 
 def activity_numbers(
@@ -81,6 +83,7 @@ def activity_numbers(
             population_numbers(recording, activity.duration, published.get(recording.cell_type), tolerance)
             for recording in activity.recordings
         ),
+        field_potentials=field_potentials(activity),
     )
 
 

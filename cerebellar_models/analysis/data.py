@@ -42,6 +42,22 @@ class Recording:
 
 
 @dataclass(frozen=True, eq=False)
+class Trace:
+    """What one multimeter read of one quantity in the cells of one type, in samples of equal distance.
+
+    The first sample is one step after the simulation's start.
+    """
+
+    recorder: str
+    cell_type: str
+    quantity: str
+    unit: str
+    step: float  # ms
+    cells: NDArray[np.int64]  # (cells,): indices within the type, ascending, each once
+    values: NDArray[np.float64]  # (samples, cells)
+
+
+@dataclass(frozen=True, eq=False)
 class Activity:
     """One finished simulation. ``configuration`` is the tree of the simulation as it was run."""
 
@@ -49,3 +65,4 @@ class Activity:
     duration: float  # ms
     configuration: Tree
     recordings: tuple[Recording, ...]
+    traces: tuple[Trace, ...] = ()

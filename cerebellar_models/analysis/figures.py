@@ -9,6 +9,14 @@ from plotly.subplots import make_subplots
 
 from cerebellar_models.analysis.activity import PopulationNumbers
 from cerebellar_models.analysis.data import Activity, CircuitData, Recording, Tree
+from cerebellar_models.analysis.field_potential import (
+    AMPA,
+    GABA,
+    NMDA,
+    REFERENCE_WEIGHTED_SUM,
+    SUMMED_CURRENTS,
+    FieldPotential,
+)
 
 MOST_ROWS = 100  # cells of a population in a raster
 MOST_MARKS = 10_000  # spikes of a population in a raster: 16 bytes each on the page
@@ -28,6 +36,13 @@ _COLOURS = {
     "stellate_cell": "#cc79a7",
 }
 _OTHER_COLOURS = ("#56b4e9", "#332288", "#882255", "#117733", "#aa4499", "#44aa99")
+_COURSE_COLOURS = {
+    SUMMED_CURRENTS: "#0072b2",
+    REFERENCE_WEIGHTED_SUM: "#d55e00",
+    AMPA: "#009e73",
+    NMDA: "#b8860b",
+    GABA: "#cc79a7",
+}
 _FONT = {"family": "system-ui, sans-serif", "size": 12, "color": "#222"}
 _GRID = "#e6e6e6"
 _PX_PER_UM = 1.6
@@ -90,6 +105,31 @@ def rate_histogram(activity: Activity, populations: Sequence[PopulationNumbers])
     figure.update_layout(**_layout(height=90 + 105 * len(populations), left=90))
     figure.update_xaxes(range=[0, activity.duration], gridcolor=_GRID, zeroline=False)
     figure.update_xaxes(title="time (ms)", row=len(populations), col=1)
+    return figure
+
+
+def field_potential(potential: FieldPotential) -> go.Figure:
+    """The proxies of the field potential, and below them the mean currents they are made of."""
+    proxies = [response.proxy for response in potential.responses]
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.08)
+    times = potential.start_ms + potential.step_ms * np.arange(len(potential.courses[proxies[0]]))
+    for name, course in potential.courses.items():
+        figure.add_scatter(
+            x=times.astype(np.float32),
+            y=np.asarray(course, dtype=np.float32),
+            mode="lines",
+            line={"width": 1.5, "color": _COURSE_COLOURS.get(name)},
+            name=readable(name),
+            row=1 if name in proxies else 2,
+            col=1,
+        )
+    if potential.stimulus_ms is not None:
+        figure.add_vline(x=potential.stimulus_ms, line={"color": "#999", "width": 1, "dash": "dot"})
+    figure.update_layout(**(_layout(height=460, left=80) | {"showlegend": True}))
+    for row, title in ((1, "proxy"), (2, "current")):
+        figure.update_yaxes(title=f"{title} ({potential.unit} per cell)", gridcolor=_GRID, row=row, col=1)
+    figure.update_xaxes(gridcolor=_GRID, zeroline=False)
+    figure.update_xaxes(title="time (ms)", row=2, col=1)
     return figure
 
 

@@ -8,6 +8,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from cerebellar_models.analysis.data import Activity, CircuitData, Contacts, Recording, Tree
+from cerebellar_models.analysis.data import Activity, CircuitData, Contacts, Recording, Trace, Tree
 from cerebellar_models.errors import RunError, UserError
 
 Spikes = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]  # watched cells, times, which fired
@@ -75,6 +76,7 @@ def read_activity(paths: Path | Iterable[Path]) -> Activity:
         duration = float(tree["duration"])
         simulation = str(head.annotations.get("sim_name") or head.name)
     shares: dict[tuple[str, str], list[Spikes]] = defaultdict(list)
+    sampled: dict[tuple[str, str, str], list[Trace]] = defaultdict(list)
     reached = 0.0
     for path, block in blocks:
         with _explained(path, "not a readable recording"):
@@ -83,13 +85,16 @@ def read_activity(paths: Path | Iterable[Path]) -> Activity:
                 for train in segment.spiketrains:
                     for key, spikes in _by_cell_type(train):
                         shares[key].append(spikes)
-    if not shares:
-        raise RunError(
-            f"{first}: no recorded spikes: the simulation did not finish, or has no spike recorder"
-        )
+                for signal in segment.analogsignals:
+                    for trace in _traces(signal):
+                        sampled[trace.recorder, trace.cell_type, trace.quantity].append(trace)
+    if not shares and not sampled:
+        raise RunError(f"{first}: nothing recorded: the simulation did not finish, or has no recorder")
     if reached < duration:
         raise RunError(f"{first}: the simulation stopped at {reached:g} of {duration:g} ms")
-    return Activity(simulation, duration, tree, tuple(_joined(*key, parts) for key, parts in shares.items()))
+    with _explained(first, "not a readable recording"):
+        recordings = tuple(_joined(*key, parts) for key, parts in shares.items())
+        return Activity(simulation, duration, tree, recordings, tuple(map(_side_by_side, sampled.values())))
 
 
 @contextmanager
@@ -216,3 +221,31 @@ def _by_cell_type(train: Any) -> Iterator[tuple[tuple[str, str], Spikes]]:
 def _joined(recorder: str, cell_type: str, parts: list[Spikes]) -> Recording:
     cells, times, fired = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Recording(recorder, cell_type, np.unique(cells), times, fired)
+
+
+def _traces(signal: Any) -> Iterator[Trace]:
+    """Splits the channels of a multimeter by cell type."""
+    notes, channels = signal.annotations, signal.array_annotations
+    if notes.get("bsb_direction") != "record" or "bsb_cell_id" not in channels:
+        return
+    cells = np.atleast_1d(channels["bsb_cell_id"]).astype(np.int64)
+    types = np.atleast_1d(np.asarray(channels["bsb_ps_name"]))
+    for cell_type in np.unique(types):
+        own = types == cell_type
+        yield Trace(
+            recorder=str(notes["bsb_device_name"]),
+            cell_type=str(cell_type),
+            quantity=str(signal.name),
+            unit=signal.dimensionality.string,
+            step=float(signal.sampling_period.rescale("ms").magnitude),
+            cells=cells[own],
+            values=signal.magnitude[:, own].astype(np.float64),
+        )
+
+
+def _side_by_side(parts: list[Trace]) -> Trace:
+    """The shares of all ranks: the same samples of other cells."""
+    cells = np.concatenate([part.cells for part in parts])
+    order = np.argsort(cells)
+    values = np.concatenate([part.values for part in parts], axis=1)[:, order]
+    return replace(parts[0], cells=cells[order], values=values)

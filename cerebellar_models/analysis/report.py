@@ -128,6 +128,10 @@ def render_page(report: Report, circuit: CircuitData, activities: Mapping[str, A
             "rates": _embedded(
                 figures.rate_histogram(activities[simulation.title], simulation.populations), f"rates-{rank}"
             ),
+            "potentials": [
+                _embedded(figures.field_potential(potential), f"field-{rank}-{number}")
+                for number, potential in enumerate(simulation.field_potentials)
+            ],
         }
         for rank, simulation in enumerate(report.simulations)
     ]

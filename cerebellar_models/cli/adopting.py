@@ -1,12 +1,12 @@
 """The edge of `configure --adopt`: reads the old file, writes the new one, lists what changed."""
 
-import json
 from pathlib import Path
 
 import click
 
 from cerebellar_models.circuits.adopt import Adopted, adopt, external_references
-from cerebellar_models.circuits.catalogue import Tree, load_species, morphology_manifest, read_yaml
+from cerebellar_models.circuits.catalogue import load_species, morphology_manifest
+from cerebellar_models.cli.reading import read_tree
 from cerebellar_models.cli.writing import tree_text, write_output
 from cerebellar_models.errors import UserError
 
@@ -19,7 +19,7 @@ def adopt_file(old: Path, output: Path) -> None:
 
     :raises UserError: ``old`` is no configuration, or ``output`` is the same file or cannot be written.
     """
-    tree = _read(old)
+    tree = read_tree(old)
     if output.exists() and output.samefile(old):
         raise UserError(f"output: {output} is the file to adopt; choose another with --output")
     try:
@@ -32,20 +32,6 @@ def adopt_file(old: Path, output: Path) -> None:
     write_output(output, tree_text(output, adopted.tree, f"adopted from {old.name}"))
     _tell(old, adopted)
     click.echo(f"written: {output}")
-
-
-def _read(path: Path) -> Tree:
-    if path.suffix != ".json":
-        return read_yaml(path)
-    try:
-        tree = json.loads(path.read_text())
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from error
-    except ValueError as error:
-        raise UserError(f"{path}: not valid JSON: {error}") from error
-    if not isinstance(tree, dict):
-        raise UserError(f"{path}: expected a mapping at the top, found {type(tree).__name__}")
-    return tree
 
 
 def _tell(old: Path, adopted: Adopted) -> None:

@@ -4,6 +4,8 @@ import click
 
 from cerebellar_models.cli.jobs_calibrate import calibrate
 from cerebellar_models.cli.jobs_follow import cancel, resume, status, submit
+from cerebellar_models.cli.jobs_render import plan, render
+from cerebellar_models.cli.jobs_sites import sites
 
 
 @click.group()
@@ -11,5 +13,5 @@ def jobs() -> None:
     """Plan, render, submit and follow a run on a supercomputer."""
 
 
-for command in (submit, status, cancel, resume, calibrate):
+for command in (sites, plan, render, submit, status, cancel, resume, calibrate):
     jobs.add_command(command)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from cerebellar_models.cli.table import aligned
 from cerebellar_models.errors import UserError
 
 _run_folder = click.argument("run", type=click.Path(path_type=Path))
@@ -22,16 +23,26 @@ def submit(run: Path, stages: tuple[str, ...], as_json: bool) -> None:
     STAGES: only these, and of an array only some tasks: `compile simulate=0,2 report`. At the site `local` the
     stages run here, one after the other.
     """
-    from cerebellar_models.deploy import follow
     from cerebellar_models.deploy import submit as scheduler
+    from cerebellar_models.deploy.job_plan import read_plan
 
+    read_plan(run)
+    refuse_if_active(run)
+    scheduler.submit(run, stages)
+    _show(run, as_json)
+
+
+def refuse_if_active(run: Path) -> None:
+    """:raises UserError: some of the run's tasks wait or run, and its scripts are not to change under them."""
+    from cerebellar_models.deploy import follow
+
+    if not (run / "jobs" / "plan.json").exists():
+        return
     active = [status.task for status in follow.status(run) if status.active]
     if active:
         raise UserError(
             f"{run}: {', '.join(active)} waits or runs already; see `jobs status` or `jobs cancel`"
         )
-    scheduler.submit(run, stages)
-    _show(run, as_json)
 
 
 @click.command()
@@ -104,6 +115,4 @@ def _show(run: Path, as_json: bool) -> None:
         )
         for entry in statuses
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    click.echo(aligned(rows))

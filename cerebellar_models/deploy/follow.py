@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from cerebellar_models.deploy.job_plan import JobStage, read_plan
 from cerebellar_models.deploy.run_folder import RunFolder
 from cerebellar_models.deploy.submit import Submitted, latest, scheduler, submitted
 from cerebellar_models.deploy.task import Marker, PlannedTask, is_done, planned_tasks, read_marker
@@ -311,7 +312,7 @@ def record(run: Path, statuses: list[TaskStatus]) -> None:
     """
     folder = RunFolder(run)
     content = folder.load()
-    asked = {stage["name"]: stage for stage in json.loads((run / "jobs" / "plan.json").read_text())["stages"]}
+    asked = {stage.name: stage for stage in read_plan(run).stages}
     content.jobs = {
         entry.task: {key: value for key, value in asdict(entry).items() if key not in ("task", "detail")}
         | {"efficiency": efficiency(entry, asked[entry.task.partition("-")[0]])}
@@ -321,11 +322,11 @@ def record(run: Path, statuses: list[TaskStatus]) -> None:
     folder.save(content)
 
 
-def efficiency(entry: TaskStatus, asked: dict[str, Any]) -> dict[str, float]:
+def efficiency(entry: TaskStatus, asked: JobStage) -> dict[str, float]:
     """Shares used of what was asked for: of the walltime, and of a node's memory where that is known."""
     shares = {}
     if entry.seconds is not None and entry.state == "done":
-        shares["walltime"] = round(entry.seconds / asked["walltime_s"], 3)
+        shares["walltime"] = round(entry.seconds / asked.walltime_s, 3)
     if entry.node_mb:
-        shares["memory"] = round(entry.node_mb / asked["memory_mb"], 3)
+        shares["memory"] = round(entry.node_mb / asked.memory_mb, 3)
     return shares

@@ -1,16 +1,13 @@
 """Makes a run folder with job scripts, ready to be submitted here or copied to where its scheduler is."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from cerebellar_models.deploy.job_plan import JobPlan
 from cerebellar_models.deploy.render import render
 from cerebellar_models.deploy.run_folder import RunFolder, write_atomically
 
-if TYPE_CHECKING:
-    from cerebellar_models.deploy.plan import JobPlan
 
-
-def prepare(path: Path, configuration: str, about: dict[str, str], plan: "JobPlan") -> list[Path]:
+def prepare(path: Path, configuration: str, about: dict[str, str], plan: JobPlan) -> list[Path]:
     """Writes circuit.yaml, run.json and jobs/ of a new run, or the scripts of one that is there anew.
 
     :returns: the scripts and the plan they come from.

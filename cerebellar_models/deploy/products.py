@@ -11,6 +11,9 @@ from cerebellar_models.circuits.compose import CIRCUIT_FILE
 from cerebellar_models.deploy.run_folder import RunFolder
 from cerebellar_models.errors import RunError
 
+# Kinds of device that leave a recording.
+_RECORDERS = ("spike_recorder", "multimeter")
+
 
 def stored_simulation(folder: RunFolder, name: str) -> dict:
     """Simulation ``name`` as the compiled circuit holds it.
@@ -47,9 +50,12 @@ def keep_results(folder: RunFolder, scratch: Path, simulation: str, name: str, l
     :raises RunError: a recorder of the simulation left nothing, or the simulation did not reach its end.
     """
     devices = stored_simulation(folder, simulation)["devices"]
-    wanted = {key for key, device in devices.items() if device["device"] == "spike_recorder"}
+    wanted = {key for key, device in devices.items() if device["device"] in _RECORDERS}
     files = sorted(scratch.glob("*.nio"))
-    found = {recording.recorder for recording in read_activity(files).recordings} if files else set()
+    found = set()
+    if files:
+        activity = read_activity(files)
+        found = {each.recorder for each in activity.recordings} | {each.recorder for each in activity.traces}
     if not files or wanted - found:
         missing = ", ".join(sorted(wanted - found)) or "any device"
         raise RunError(f"the simulation left no recording of {missing} (see {log})")

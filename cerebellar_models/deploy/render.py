@@ -5,19 +5,18 @@ through `quote` (word for word) or `expand` (the site's own expressions, such as
 through `directive`, which refuses what no scheduler could read back.
 """
 
+import functools
 import json
 import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cerebellar_models.bundle import bundle_folder
+from cerebellar_models.deploy.job_plan import JobPlan, JobStage
 from cerebellar_models.errors import UserError
 from cerebellar_models.extras import install_hint
-
-if TYPE_CHECKING:
-    from cerebellar_models.deploy.plan import JobPlan, JobStage
 
 # Silence of a log that is taken for a hang, in s. A simulation tells its progress 20 times, BSB each of its jobs.
 WATCHDOG_S = 3600
@@ -32,6 +31,7 @@ _FORWARDED = (
     "OMP_NUM_THREADS",
     "CEREBELLAR_MODELS_USAGE",
     "CEREBELLAR_MODELS_SEED",
+    "CEREBELLAR_MODELS_THREADS",
     "CEREBELLAR_MODELS_PROGRESS",
 )
 _VARIABLE = re.compile(r"\$(?:[A-Za-z_]\w*|\{[A-Za-z_]\w*\})")
@@ -46,7 +46,7 @@ class Chunk:
     range: str
 
 
-def render(plan: "JobPlan") -> dict[str, str]:
+def render(plan: JobPlan) -> dict[str, str]:
     """Text of each file by its path in the run folder.
 
     :raises UserError: a value cannot stand in a directive, or Jinja2 is not installed.
@@ -132,6 +132,7 @@ def _range(length: int) -> str:
     return f"0-{length - 1}" if length > 1 else "0"
 
 
+@functools.cache
 def _environment() -> Any:
     try:
         import jinja2
@@ -151,7 +152,7 @@ def _environment() -> Any:
     return environment
 
 
-def _shared_values(plan: "JobPlan") -> dict[str, Any]:
+def _shared_values(plan: JobPlan) -> dict[str, Any]:
     site, options = plan.site, plan.options
     simulate = next((stage for stage in plan.stages if stage.name == "simulate"), None)
     limit = site.array_limit or _ARRAY_LIMIT
@@ -159,7 +160,7 @@ def _shared_values(plan: "JobPlan") -> dict[str, Any]:
         "site": site,
         "circuit": plan.circuit,
         "stages": plan.stages,
-        "launcher": site.launcher,
+        "launcher": _launcher(plan),
         "runtime": site.runtime,
         "image": options.image,
         "python": options.python,
@@ -175,41 +176,56 @@ def _shared_values(plan: "JobPlan") -> dict[str, Any]:
     }
 
 
+def _launcher(plan: JobPlan) -> str:
+    """One rank on this machine needs none, which may not be there."""
+    alone = plan.site.scheduler == "local" and all(stage.ranks == 1 for stage in plan.stages)
+    return "none" if alone else plan.site.launcher
+
+
 def _locking(locks: bool) -> tuple[str, ...]:
     return () if locks else ("HDF5_USE_FILE_LOCKING",)
 
 
-def _stage_values(plan: "JobPlan", stage: "JobStage") -> dict[str, Any]:
+def _stage_values(plan: JobPlan, stage: JobStage) -> dict[str, Any]:
     return {
         "stage": stage,
         "job_name": job_name(plan.circuit, stage.name),
         "directives": list(_directives(plan, stage)),
-        "raw_directives": (*plan.site.directives, *plan.options.directives),
+        "raw_directives": (*plan.site.directives, *stage.directives, *plan.options.directives),
         "resources": _pbs_resources(plan, stage) if plan.site.scheduler == "pbs" else "",
     }
 
 
-def _directives(plan: "JobPlan", stage: "JobStage") -> Iterator[tuple[str, object]]:
-    """What the user and the plan chose, as options of sbatch or qsub."""
-    options = plan.options
-    if plan.site.scheduler == "slurm":
-        given = {
-            "account": options.account,
-            "partition": stage.queue,
-            "qos": stage.qos or options.qos,
-            "constraint": options.constraint,
-            "reservation": options.reservation,
-            "mail-user": options.mail,
-            "mail-type": "END,FAIL" if options.mail else None,
-        }
-        yield from ((name, value) for name, value in given.items() if value)
-    elif plan.site.scheduler == "pbs":
-        given = {"-A ": options.account, "-q ": stage.queue, "-M ": options.mail}
-        yield from ((name, value) for name, value in given.items() if value)
+def _directives(plan: JobPlan, stage: JobStage) -> Iterator[tuple[str, str, object]]:
+    """What the user and the plan chose: the option of sbatch or qsub, what it is called here, and its value."""
+    site, options = plan.site, plan.options
+    if site.scheduler == "slurm":
+        given = [
+            ("--account=", "account", options.account),
+            ("--partition=", "queue", stage.partition),
+            ("--qos=", "qos", stage.qos),
+            ("--constraint=", "constraint", options.constraint),
+            ("--reservation=", "reservation", options.reservation),
+            ("--mail-user=", "mail", options.mail),
+            ("--mail-type=", "mail", "END,FAIL" if options.mail else None),
+        ]
+    else:
+        given = [
+            (f"{site.account_option} ", "account", options.account),
+            ("-q ", "queue", stage.partition),
+            (site.filesystems_option, "filesystems", options.filesystems),
+            ("-M ", "mail", options.mail),
+        ]
+    yield from ((option, key, value) for option, key, value in given if value)
 
 
-def _pbs_resources(plan: "JobPlan", stage: "JobStage") -> str:
+def _pbs_resources(plan: JobPlan, stage: JobStage) -> str:
     cores = stage.ranks_per_node * stage.threads
-    if plan.site.select_shape == "ncpus":  # of the whole job, as NCI has it
-        return f"ncpus={cores * stage.nodes},mem={stage.memory_mb * stage.nodes}mb"
-    return f"select={stage.nodes}:ncpus={cores}:mpiprocs={stage.ranks_per_node}:mem={stage.memory_mb}mb"
+    return plan.site.resources.format(
+        nodes=stage.nodes,
+        ranks_per_node=stage.ranks_per_node,
+        cores=cores,
+        memory_mb=stage.memory_mb,
+        job_cores=stage.nodes * stage.cores_per_node,
+        job_memory_mb=stage.nodes * stage.memory_mb,
+    )

@@ -1,13 +1,13 @@
 """Hands a rendered run to the scheduler, by its own commands: submit, submit what is missing, cancel."""
 
-import json
 import shutil
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cerebellar_models.deploy.task import PlannedTask, planned_tasks
+from cerebellar_models.deploy.job_plan import read_plan
+from cerebellar_models.deploy.task import PlannedTask
 from cerebellar_models.errors import RunError, UserError
 
 # What a scheduler is submitted to and cancelled by.
@@ -37,8 +37,7 @@ def scheduler(run: Path) -> str:
 
     :raises UserError: the folder has no job scripts.
     """
-    planned_tasks(run)
-    return str(json.loads((run / "jobs" / "plan.json").read_text())["site"]["scheduler"])
+    return read_plan(run).site.scheduler
 
 
 def submit(run: Path, stages: Iterable[str] = ()) -> None:
@@ -57,12 +56,27 @@ def submit(run: Path, stages: Iterable[str] = ()) -> None:
 
 
 def _require(run: Path, name: str) -> None:
-    for command in _COMMANDS.get(name, ()):
-        if shutil.which(command) is None:
-            raise UserError(
-                f"no {command} here: copy the folder to where it is (rsync -a {run.resolve()}/ HOST:FOLDER/) "
-                "and run there: bash FOLDER/jobs/submit.sh, which needs nothing else"
-            )
+    if command := _missing(name):
+        raise UserError(f"no {command} here: {_elsewhere(run)}")
+
+
+def _missing(name: str) -> str | None:
+    return next((command for command in _COMMANDS.get(name, ()) if shutil.which(command) is None), None)
+
+
+def _elsewhere(run: Path) -> str:
+    return (
+        f"copy the folder to where it is (rsync -a {run.resolve()}/ HOST:FOLDER/) "
+        "and run there: bash FOLDER/jobs/submit.sh, which needs nothing else"
+    )
+
+
+def how_to_submit(run: Path, name: str) -> str:
+    """The next step of a rendered run, here or where its scheduler is."""
+    command = _missing(name)
+    return (
+        f"no {command} here: {_elsewhere(run)}" if command else f"next: cerebellar-models jobs submit {run}"
+    )
 
 
 def stage_arguments(tasks: Iterable[PlannedTask]) -> list[str]:

@@ -15,8 +15,8 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
+from cerebellar_models.deploy.job_plan import JobStage, Task, read_plan
 from cerebellar_models.deploy.products import emptied, keep_circuit, keep_results
 from cerebellar_models.deploy.run_folder import RunFolder, memory_used, write_atomically
 from cerebellar_models.errors import RunError, UserError
@@ -73,28 +73,13 @@ def planned_tasks(run: Path) -> list[PlannedTask]:
 
     :raises UserError: the folder has no job scripts.
     """
-    path = run / "jobs" / "plan.json"
-    try:
-        stages: list[dict[str, Any]] = json.loads(path.read_text())["stages"]
-        return [_planned(stage, task) for stage in stages for task in stage["tasks"]]
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{run}: has no job scripts (no jobs/plan.json); make them with: jobs render"
-        ) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: is not a job plan ({error}); render the scripts again") from error
+    return [_planned(stage, task) for stage in read_plan(run).stages for task in stage.tasks]
 
 
-def _planned(stage: dict[str, Any], task: dict[str, Any]) -> PlannedTask:
-    array = stage["name"] == "simulate"
-    return PlannedTask(
-        stage["name"],
-        task["index"] if array else None,
-        tuple(stage["after"]),
-        task["simulation"] if array else None,
-        Path(task["folder"]).name if array else None,
-        int(stage["storage_bytes"]),
-    )
+def _planned(stage: JobStage, task: Task) -> PlannedTask:
+    index = task.index if stage.name == "simulate" else None
+    folder = None if task.folder is None else Path(task.folder).name
+    return PlannedTask(stage.name, index, stage.after, task.simulation, folder, stage.storage_bytes)
 
 
 def marker_path(run: Path, name: str) -> Path:

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from bsb import multiplex_targets
-from neo import Block, Segment, SpikeTrain
+import quantities as pq
+from bsb import multiplex_channels, multiplex_targets
+from neo import AnalogSignal, Block, Segment, SpikeTrain
 from neo.io import NixIO
 
-from cerebellar_models.analysis.data import CircuitData, Contacts, Recording
+from cerebellar_models.analysis.data import CircuitData, Contacts, Recording, Trace
 
 TREE = {
     "name": "two types",
@@ -98,8 +99,21 @@ def _write_set(file: h5py.File, projection: Contacts, blocks: dict, length: int)
         block.attrs.update(runs | {"chunk_list": [[0, 0, 0]]})
 
 
+def trace(quantity: str, values: list[list[float]], cells=(0, 1), cell_type="granule_cell") -> Trace:
+    """What a multimeter read every 0.1 ms in pA; ``values`` has a row for each sample."""
+    return Trace(
+        recorder="multimeter",
+        cell_type=cell_type,
+        quantity=quantity,
+        unit="pA",
+        step=0.1,
+        cells=np.array(cells, dtype=np.int64),
+        values=np.array(values, dtype=float),
+    )
+
+
 def write_recording(
-    path: Path, shares: list[list[Recording]], run: str = "run-1", reached: float = 1000.0
+    path: Path, shares: list[list[Recording | Trace]], run: str = "run-1", reached: float = 1000.0
 ) -> Path:
     """One simulation of 1000 ms in one file. Each share is what one MPI rank recorded."""
     simulation = TREE["simulations"]["basal_activity"]
@@ -108,16 +122,33 @@ def write_recording(
     )
     segment = Segment(t_stop_ms=reached, checkpoint_index=0)
     for share in shares:
-        segment.spiketrains.extend([_train(recorded) for recorded in share])
+        segment.spiketrains.extend([_train(each) for each in share if isinstance(each, Recording)])
+        segment.analogsignals.extend([_signal(each) for each in share if isinstance(each, Trace)])
     block.segments.append(segment)
     with NixIO(str(path), mode="ow") as file:
         file.write_block(block)
     return path
 
 
-def _train(recorded: Recording) -> SpikeTrain:
+def _targets(recorded: Recording | Trace) -> list[dict]:
     target = {"bsb_recording_kind": "cell", "bsb_direction": "record", "bsb_ps_name": recorded.cell_type}
-    targets = [target | {"bsb_cell_id": int(cell)} for cell in recorded.cells]
+    return [target | {"bsb_cell_id": int(cell)} for cell in recorded.cells]
+
+
+def _signal(recorded: Trace) -> AnalogSignal:
+    baseline, channels = multiplex_channels(_targets(recorded))
+    return AnalogSignal(
+        recorded.values,
+        units=recorded.unit,
+        sampling_period=recorded.step * pq.ms,
+        name=recorded.quantity,
+        array_annotations=channels,
+        bsb_device_name=recorded.recorder,
+        **baseline,
+    )
+
+
+def _train(recorded: Recording) -> SpikeTrain:
     order = np.argsort(recorded.spike_times)
     index = np.searchsorted(recorded.cells, recorded.spike_cells)[order]
     return SpikeTrain(
@@ -127,5 +158,5 @@ def _train(recorded: Recording) -> SpikeTrain:
         name="spikes",
         array_annotations={"bsb_target_index": index},
         bsb_device_name=recorded.recorder,
-        **multiplex_targets(targets),
+        **multiplex_targets(_targets(recorded)),
     )

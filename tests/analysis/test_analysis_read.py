@@ -13,6 +13,7 @@ from analysis_samples import (
     TREE,
     circuit,
     recording,
+    trace,
     write_circuit,
     write_recording,
 )
@@ -107,6 +108,37 @@ def test_shares_of_ranks_are_one_recording(tmp_path, files):
 def test_a_recording_of_silent_cells_only(tmp_path):
     (silent,) = read_activity(write_recording(tmp_path / "r.nio", [[recording({3: [], 4: []})]])).recordings
     assert (silent.cells.tolist(), len(silent.spike_times)) == ([3, 4], 0)
+
+
+def test_what_a_multimeter_read_comes_back_rank_by_rank(tmp_path):
+    share = [trace("I_syn_ampa", [[1, 2], [3, 4], [5, 6]], cells=(4, 1)), SPIKES]
+    other = [trace("I_syn_ampa", [[7], [8], [9]], cells=(2,)), trace("V_m", [[0]] * 3, cells=(2,))]
+    activity = read_activity(write_recording(tmp_path / "r.nio", [share, other]))
+    ampa, potential = activity.traces
+    assert (ampa.recorder, ampa.cell_type, ampa.quantity, ampa.unit, ampa.step) == (
+        "multimeter",
+        "granule_cell",
+        "I_syn_ampa",
+        "pA",
+        pytest.approx(0.1),
+    )
+    assert ampa.cells.tolist() == [1, 2, 4]
+    assert ampa.values.tolist() == [[2, 7, 1], [4, 8, 3], [6, 9, 5]]
+    assert potential.cells.tolist() == [2]
+    assert len(activity.recordings) == 1
+
+
+def test_a_multimeter_alone_is_a_recording(tmp_path):
+    activity = read_activity(write_recording(tmp_path / "r.nio", [[trace("V_m", [[1, 2]])]]))
+    assert (activity.recordings, len(activity.traces)) == ((), 1)
+
+
+def test_ranks_that_stopped_at_different_times_are_told(tmp_path):
+    shares = [[trace("V_m", [[1], [2]], cells=(0,))], [trace("V_m", [[1]], cells=(1,))]]
+    path = write_recording(tmp_path / "r.nio", shares)
+    with pytest.raises(RunError) as error:
+        read_activity(path)
+    assert "damaged" in one_line(error, path)
 
 
 def test_different_runs_are_not_mixed(tmp_path):

@@ -1,36 +1,27 @@
 """What can be said of the images without building them: linters, and that the two definitions say the same."""
 
+import os
 import re
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from support import missing
+from support import linter
 
 ROOT = Path(__file__).parents[2]
 CONTAINERS = ROOT / "containers"
 SCRIPTS = sorted([*CONTAINERS.glob("*.sh"), *Path(__file__).parent.glob("*.sh")])
 
 
-def _linter(name: str) -> str:
-    beside = Path(sys.executable).with_name(name)
-    found = str(beside) if beside.exists() else shutil.which(name)
-    if found is None:
-        missing(f"{name} is not installed")
-    return str(found)
-
-
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
 def test_shellcheck_finds_nothing(script):
-    command = [_linter("shellcheck"), "--external-sources", "--source-path", str(ROOT), str(script)]
+    command = [linter("shellcheck"), "--external-sources", "--source-path", str(ROOT), str(script)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 
 def test_hadolint_finds_nothing():
-    command = [_linter("hadolint"), str(CONTAINERS / "Dockerfile")]
+    command = [linter("hadolint"), str(CONTAINERS / "Dockerfile")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
@@ -105,3 +96,19 @@ def test_wrong_use_is_refused_with_the_reason(script, arguments, says, tmp_path)
     assert done.returncode != 0
     assert says in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_wheels_of_nest_are_offered_whole_however_many_builds_start_at_once(tmp_path):
+    kept = tmp_path / "cache/cerebellar-models/nest-mpi/nest3-key"
+    kept.mkdir(parents=True)
+    (kept / "nest.whl").write_bytes(b"x" * 5_000_000)
+    script = tmp_path / "containers/offer-nest.sh"
+    script.parent.mkdir()
+    script.write_text((CONTAINERS / "offer-nest.sh").read_text())
+    own = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    running = [subprocess.Popen(["sh", script], env=own) for _ in range(8)]
+    assert [process.wait() for process in running] == [0] * 8
+    offered = tmp_path / "build/nest-mpi/nest3-key"
+    assert [path.name for path in offered.iterdir()] == ["nest.whl"]
+    assert (offered / "nest.whl").stat().st_size == 5_000_000
+    assert {path.name for path in (tmp_path / "build").iterdir()} == {"nest-mpi"}

@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from support import missing
+from engines import apptainer_script
+from support import command_line
 
 pytestmark = pytest.mark.xdist_group("images")
 
@@ -88,18 +89,39 @@ def test_nest_and_its_module_run_on_two_ranks_in_apptainer(apptainer, sif):
     _ok(apptainer.run(sif, "sh", "-c", command))
 
 
+CHECKS = {"versions", "files", "mpi", "hdf5", "neuron", "nest", "circuit", "simulation"}
+
+
+def test_both_images_find_themselves_in_order(docker, image, apptainer, sif, tmp_path):
+    options = {
+        "APPTAINER": apptainer_script(apptainer, tmp_path),
+        "IMAGE_TEST_JSON": tmp_path / "result",
+        "IMAGE_RUN_FLAGS": " ".join(STRANGER),
+        "SIF_RUN_FLAGS": "--contain --no-home",
+    }
+    command = ["make", "image-test", *(f"{name}={value}" for name, value in options.items())]
+    _ok(
+        subprocess.run(command, cwd=ROOT, env=docker.environment, capture_output=True, text=True, check=False)
+    )
+    for engine in ("docker", "apptainer"):
+        result = json.loads((tmp_path / f"result.{engine}.json").read_text())
+        assert result["passed"] is True
+        assert {check["check"] for check in result["checks"]} == CHECKS
+
+
 @pytest.mark.parametrize("engine", ["docker", "apptainer"])
-def test_the_image_finds_itself_in_order(engine, request):
-    if not (ROOT / "containers/image_test.py").exists():
-        missing("containers/image_test.py")
-    if engine == "docker":
-        request.getfixturevalue("image")
-        done = request.getfixturevalue("docker").run("cerebellar-models-image-test", options=STRANGER)
-    else:
-        done = request.getfixturevalue("apptainer").run(
-            request.getfixturevalue("sif"), "cerebellar-models-image-test"
-        )
-    _ok(done)
+def test_image_test_runs_the_image_of_an_engine_and_keeps_its_result(engine, request, tmp_path):
+    used = request.getfixturevalue(engine)
+    name = str(request.getfixturevalue("sif" if engine == "apptainer" else "image"))
+    own = used.environment
+    if engine == "apptainer":
+        path = f"{Path(used.command[-1]).parent}:{os.environ['PATH']}"
+        own = own | {"PATH": path, "APPTAINER_USERNS": "1"}
+    arguments = ("--engine", engine, "--only", "files,mpi", "--json", "result.json")
+    done = command_line("image", "test", name, *arguments, cwd=tmp_path, **own)
+    assert "all 2 checks passed" in _ok(done)
+    checks = json.loads((tmp_path / "result.json").read_text())["checks"]
+    assert {check["check"]: check["passed"] for check in checks} == {"files": True, "mpi": True}
 
 
 def test_docker_runs_the_main_job_with_results_of_the_calling_user(docker, image, tmp_path):
@@ -113,6 +135,28 @@ def test_docker_runs_the_main_job_with_results_of_the_calling_user(docker, image
     written = list((runs / "first").rglob("*"))
     assert any(path.suffix == ".html" for path in written)
     assert {path.stat().st_uid for path in written} == {4321}
+
+
+def test_a_run_that_needs_more_memory_than_its_container_fails_and_leaves_nothing_whole(
+    docker, image, tmp_path
+):
+    runs = tmp_path / "runs"
+    runs.mkdir(mode=0o777)
+    runs.chmod(0o777)
+    options = (
+        "--rm",
+        "--network",
+        "none",
+        "--memory",
+        "120m",
+        "--memory-swap",
+        "120m",
+        "-v",
+        f"{runs}:/work",
+    )
+    done = docker("run", *options, image, "run", "--preset", "tiny", "-o", "first")
+    assert done.returncode != 0
+    assert not list(runs.rglob("*.hdf5")) and not list(runs.rglob("report.html"))
 
 
 def test_interrupt_ends_the_run_in_docker_cleanly(docker, image, tmp_path):
@@ -132,7 +176,7 @@ def test_sbom_inside_and_beside_lists_python_and_distribution_packages(docker, i
     beside = json.loads((ROOT / "build/image.sbom.cdx.json").read_text())
     inside = json.loads(_ok(docker.run("cat", "/opt/cerebellar-models/sbom.cdx.json")))
     assert inside == beside
-    names = {component["purl"].split("@")[0] for component in inside["components"]}
+    names = {component["bom-ref"].split("@")[0] for component in inside["components"]}
     assert {"pkg:pypi/nest-simulator", "pkg:pypi/neuron", "pkg:deb/debian/openmpi-bin"} <= names
 
 
@@ -160,10 +204,7 @@ def test_killed_builds_leave_nothing_that_looks_complete(docker, image, apptaine
         ),
         "file": ([ROOT / "containers/build-sif.sh", "--from", "docker", str(tmp_path / "killed.sif")]),
     }
-    script = tmp_path / "apptainer"
-    script.write_text(f'#!/bin/sh\nexec {" ".join(apptainer.command)} "$@"\n')
-    script.chmod(0o755)
-    environment = apptainer.environment | {"APPTAINER": str(script)}
+    environment = apptainer.environment | {"APPTAINER": str(apptainer_script(apptainer, tmp_path))}
     for command in builds.values():
         with subprocess.Popen(
             command,

@@ -1,13 +1,14 @@
-"""Job plans of made-up sites, one for each shape of site, and of the shapes the cluster tests need."""
+"""Job plans of made-up numbers: of made-up sites, one for each shape of site, and of the package's own."""
 
-import json
-from types import SimpleNamespace
 from typing import Any
+
+from cerebellar_models.deploy.job_plan import JobPlan, JobStage, Options, Task
+from cerebellar_models.deploy.sites import Queue, Site
 
 HOSTILE = "a b;rm -rf $HOME"
 
 
-def site(**changes: Any) -> SimpleNamespace:
+def site(**changes: Any) -> Site:
     """SLURM with Apptainer and PMIx, where nothing is special."""
     values: dict[str, Any] = {
         "name": "made-up",
@@ -15,89 +16,46 @@ def site(**changes: Any) -> SimpleNamespace:
         "launcher": "srun",
         "launcher_options": ("--mpi=pmix",),
         "runtime": "apptainer",
-        "runtime_options": (),
-        "binds": (),
-        "modules": (),
-        "module_uses": (),
-        "environment": {},
-        "memory_allowed": True,
-        "exclusive": False,
-        "select_shape": "select",
-        "directives": (),
-        "array_limit": None,
-        "requeue": False,
-        "signal_before_end_s": 120,
-        "hdf5_locking": False,
-        "scratch": None,
+        "resources": "select={nodes}:ncpus={cores}:mpiprocs={ranks_per_node}:mem={memory_mb}mb",
     }
-    return SimpleNamespace(**values | changes)
+    return Site(**values | changes)
 
 
-def options(**changes: Any) -> SimpleNamespace:
-    values: dict[str, Any] = {
-        "account": None,
-        "qos": None,
-        "constraint": None,
-        "reservation": None,
-        "mail": None,
-        "directives": (),
-        "modules": (),
-        "image": "/images/cerebellar-models.sif",
-        "python": "python3",
-        "stage_on_scratch": False,
-    }
-    return SimpleNamespace(**values | changes)
+def options(**changes: Any) -> Options:
+    return Options(**{"image": "/images/cerebellar-models.sif"} | changes)
 
 
-def stage(name: str, after: tuple[str, ...], tasks: list[SimpleNamespace] | None = None, **changes: Any):
-    values: dict[str, Any] = {
-        "name": name,
-        "after": after,
-        "nodes": 1,
-        "ranks": 1,
-        "ranks_per_node": 1,
-        "threads": 1,
-        "walltime_s": 3600,
-        "memory_mb": 2000,
-        "storage_bytes": 1000,
-        "queue": None,
-        "qos": None,
-        "limited_by": "the smallest there is",
-        "tasks": tasks or [SimpleNamespace(index=0, simulation=None, seed=None, folder=None)],
-    }
-    return SimpleNamespace(**values | changes)
-
-
-def simulations(*names: str, seeds: tuple[int | None, ...] = (None,)) -> list[SimpleNamespace]:
+def simulations(*names: str, seeds: tuple[int | None, ...] = (None,)) -> tuple[Task, ...]:
     """One task for each simulation and seed."""
-    return [
-        SimpleNamespace(
-            index=index,
-            simulation=name,
-            seed=seed,
-            folder=f"results/{name}" + (f"-seed{seed}" if seed else ""),
-        )
+    return tuple(
+        Task(index, name, seed, f"results/{name}" + (f"-seed{seed}" if seed else ""))
         for index, (name, seed) in enumerate((name, seed) for name in names for seed in seeds)
-    ]
+    )
 
 
 def plan(
-    at: SimpleNamespace | None = None,
-    given: SimpleNamespace | None = None,
+    at: Site | None = None,
+    given: Options | None = None,
     circuit: str = "mouse canonical",
-    tasks: list[SimpleNamespace] | None = None,
+    tasks: tuple[Task, ...] | None = None,
     **mpi: Any,
-) -> SimpleNamespace:
-    """All four stages; ``mpi`` changes those that run on ranks."""
-    shape = {"nodes": 2, "ranks": 4, "ranks_per_node": 2} | mpi
+) -> JobPlan:
+    """All four stages, in the first queue that takes two nodes; ``mpi`` changes those that run on ranks."""
+    at = at or site()
+    queue = next((queue for queue in at.queues if queue.least_nodes <= 2 <= (queue.nodes or 2)), Queue(""))
+    common = {
+        "storage_bytes": 1000,
+        "queue": queue.name,
+        "partition": queue.partition,
+        "qos": (given and given.qos) or queue.qos,
+        "directives": queue.directives,
+        "limited_by": "the smallest there is",
+    }
+    shape = common | {"nodes": 2, "ranks": 4, "ranks_per_node": 2, "cores_per_node": 2} | mpi
     stages = (
-        stage("models", ()),
-        stage("compile", (), **shape),
-        stage("simulate", ("models", "compile"), tasks or simulations("basal_activity"), **shape),
-        stage("report", ("simulate",)),
+        JobStage("models", (), **common),
+        JobStage("compile", (), **shape),
+        JobStage("simulate", ("models", "compile"), tasks or simulations("basal_activity"), **shape),
+        JobStage("report", ("simulate",), **common),
     )
-    return SimpleNamespace(site=at or site(), options=given or options(), circuit=circuit, stages=stages)
-
-
-def plan_json(of: SimpleNamespace) -> str:
-    return json.dumps(of, default=vars, indent=2)
+    return JobPlan(at, given or options(), circuit, stages)

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from plans import options, plan, plan_json, simulations, site
+from plans import options, plan, simulations, site
 
 from cerebellar_models.deploy import follow, task
 from cerebellar_models.deploy.follow import SchedulerJob, read_qstat, read_sacct, read_squeue
@@ -121,7 +121,7 @@ def run(tmp_path) -> Path:
     )
     for path, text in render(of).items():
         (tmp_path / path).write_text(text)
-    (tmp_path / "jobs" / "plan.json").write_text(plan_json(of))
+    (tmp_path / "jobs" / "plan.json").write_text(of.to_json())
     RunFolder(tmp_path).save(RunRecord({}, {}))
     return tmp_path
 

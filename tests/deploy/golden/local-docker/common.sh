@@ -17,7 +17,7 @@ export OMPI_MCA_osc=${OMPI_MCA_osc:-^pt2pt}
 export HDF5_USE_FILE_LOCKING=FALSE # this file system cannot lock; only one rank at a time writes
 
 IN=(docker run --rm --init --network=host --user="$(id -u):$(id -g)" --volume="$RUN:$RUN" --workdir="$RUN")
-for name in OMPI_MCA_osc PYTHONUNBUFFERED PYNEST_QUIET OMP_NUM_THREADS CEREBELLAR_MODELS_USAGE CEREBELLAR_MODELS_SEED CEREBELLAR_MODELS_PROGRESS HDF5_USE_FILE_LOCKING; do IN+=(--env "$name"); done
+for name in OMPI_MCA_osc PYTHONUNBUFFERED PYNEST_QUIET OMP_NUM_THREADS CEREBELLAR_MODELS_USAGE CEREBELLAR_MODELS_SEED CEREBELLAR_MODELS_THREADS CEREBELLAR_MODELS_PROGRESS HDF5_USE_FILE_LOCKING; do IN+=(--env "$name"); done
 IN+=(cerebellar-models)
 ALONE=("${IN[@]}")
 PYTHON=python

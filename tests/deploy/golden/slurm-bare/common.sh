@@ -19,7 +19,7 @@ export XDG_CACHE_HOME="$SCRATCH/cache"
 
 IN=()
 ALONE=()
-PYTHON=python3
+PYTHON=venv/bin/python
 
 RANKED=(srun --nodes="$NODES" --ntasks="$RANKS" --ntasks-per-node="$RANKS_PER_NODE" --cpus-per-task="$THREADS")
 RANKED+=(--kill-on-bad-exit=1 --mpi=pmix)

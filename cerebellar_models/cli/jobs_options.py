@@ -1,0 +1,179 @@
+"""The flags `jobs plan` and `jobs render` share, and the plan of a circuit they lead to."""
+
+import functools
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cerebellar_models.circuits.adopt import external_references, own_morphologies
+from cerebellar_models.circuits.catalogue import Tree, load_species, morphology_manifest, species_names
+from cerebellar_models.circuits.resolve import resolve
+from cerebellar_models.cli.choosing import about, configuration_text
+from cerebellar_models.cli.reading import read_tree
+from cerebellar_models.cli.writing import yaml_text
+from cerebellar_models.errors import UserError
+
+if TYPE_CHECKING:
+    from cerebellar_models.deploy.job_plan import JobPlan, Options
+    from cerebellar_models.deploy.sites import Site
+
+# Whose costs stand in for those of a circuit that is not from the catalogue.
+_SPECIES = "mouse"
+
+
+def _own(name: str, text: str, **settings: Any) -> Callable:
+    """An option that may also come from the environment, or from `options` of a site's file."""
+    return click.option(f"--{name}", envvar=f"CEREBELLAR_MODELS_{name.upper()}", help=text, **settings)
+
+
+_OPTIONS = (
+    click.argument("circuit", required=False, type=click.Path(path_type=Path)),
+    click.option("--species", help="Instead of a circuit: the canonical circuit of each of its states."),
+    click.option("--site", help="Where to; see `jobs sites`."),
+    click.option("--site-file", type=click.Path(path_type=Path), help="A file of yours that describes it."),
+    _own("queue", "Partition or queue.  [default: the cheapest that takes a stage]"),
+    _own("account", "Account or project that pays."),
+    _own("qos", "Quality of service."),
+    _own("constraint", "Features the nodes must have (SLURM)."),
+    _own("reservation", "Reservation (SLURM)."),
+    _own("filesystems", "File systems the jobs need (PBS), such as home:eagle."),
+    _own("mail", "Address to tell of ends and failures."),
+    _own("image", "Image, as the site's container runtime names it."),
+    _own("python", "Python on the cluster, where there is no image.", default=None),
+    click.option(
+        "--directive", "directives", multiple=True, help="Line after #SBATCH or #PBS; may be repeated."
+    ),
+    click.option("--module", "modules", multiple=True, help="Module to load; may be repeated."),
+    click.option(
+        "--scratch", "stage_on_scratch", is_flag=True, help="Write to the site's scratch, then copy back."
+    ),
+    click.option("--seed", "seeds", type=int, multiple=True, help="Seed of a simulation; may be repeated."),
+    click.option("--simulation", "simulations", multiple=True, help="Only this one; may be repeated."),
+    click.option("--nodes", type=int, help="Nodes of compile and simulate."),
+    click.option("--ranks", type=int, help="MPI ranks of compile and simulate, over all nodes."),
+    click.option("--threads", type=int, help="Threads of each rank of simulate."),
+    click.option("--walltime", "walltime", metavar="HH:MM:SS", help="Of compile and simulate."),
+    click.option("--json", "as_json", is_flag=True, help="For machines."),
+)
+
+
+@dataclass(frozen=True)
+class Circuit:
+    """What is to be run."""
+
+    name: str
+    """of its folder, where there are several"""
+    tree: Tree
+    configuration: str
+    """text of circuit.yaml"""
+    about: dict[str, str]
+    species: str | None
+    """of the catalogue, where it is one"""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A circuit, planned for a site."""
+
+    circuit: Circuit
+    about: dict[str, str]
+    plan: "JobPlan"
+
+
+def job_options(command: Callable) -> Callable:
+    """Adds the flags; the command receives the planned ``jobs``, ``as_json``, and whether there may be ``several``."""
+
+    @functools.wraps(command)
+    def planned(
+        circuit: Path | None,
+        species: str | None,
+        site: str | None,
+        site_file: Path | None,
+        seeds: tuple[int, ...],
+        simulations: tuple[str, ...],
+        walltime: str | None,
+        **rest: Any,
+    ):
+        from cerebellar_models.deploy.job_plan import Options
+        from cerebellar_models.deploy.sites import load_site, load_site_file
+
+        if (site is None) == (site_file is None):
+            raise UserError("site: give one of --site and --site-file; `jobs sites` lists them")
+        at = load_site(site) if site else load_site_file(Path(str(site_file)))
+        flags = {name: rest.pop(name) for name in Options.__annotations__ if name in rest}
+        given = {name: value for name, value in flags.items() if value is not None}
+        options = Options(**at.options | given, walltime_s=_seconds(walltime))
+        if (circuit is None) == (species is None):
+            raise UserError("circuit: give one of a circuit file and --species")
+        circuits = _of_species(species) if species else [_of_file(Path(str(circuit)))]
+        jobs = [_job(each, at, options, seeds, simulations) for each in circuits]
+        return command(jobs=jobs, several=species is not None, **rest)
+
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(_OPTIONS), planned)
+
+
+def _seconds(walltime: str | None) -> int | None:
+    if walltime is None:
+        return None
+    parts = re.fullmatch(r"(\d+):([0-5]\d):([0-5]\d)", walltime)
+    if parts is None:
+        raise UserError(f"walltime: {walltime!r} is not hours:minutes:seconds, such as 02:30:00")
+    hours, minutes, seconds = (int(part) for part in parts.groups())
+    return 3600 * hours + 60 * minutes + seconds
+
+
+def _of_species(species: str) -> list[Circuit]:
+    """The canonical circuit of each of its states."""
+    circuits = []
+    for state in load_species(species).states:
+        choices, tree = resolve(species, state=state)
+        circuits.append(Circuit(state, tree, configuration_text(choices, tree), about(choices), species))
+    return circuits
+
+
+def _of_file(path: Path) -> Circuit:
+    tree = read_tree(path)
+    _check_tree(path, tree)
+    text = yaml_text(tree, f"from {path.name}") if path.suffix == ".json" else path.read_text()
+    tree = {"name": path.stem} | tree
+    name = str(tree["name"])
+    first = name.partition(" ")[0]
+    species = first if first in species_names() else None
+    description = {"circuit": name} | ({"species": species} if species else {})
+    return Circuit(path.stem, tree, text, description, species)
+
+
+def _check_tree(path: Path, tree: Tree) -> None:
+    """:raises UserError: it is no circuit, or one that more files belong to than a run folder has."""
+    if not isinstance(tree.get("network"), dict):
+        raise UserError(f"{path}: has no 'network': it is no circuit; make one with: configure")
+    for key in ("regions", "partitions", "cell_types", "placement", "connectivity", "simulations"):
+        content = tree.get(key, {})
+        if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
+            raise UserError(f"{path}: {key}: expected a mapping of mappings")
+    if others := external_references(tree):
+        raise UserError(
+            f"{path}: refers to {', '.join(others)}, but a run has one file; put their content into it"
+        )
+    for key, file in own_morphologies(tree, morphology_manifest()):
+        raise UserError(
+            f"{path}: {key}: {file} is found from one folder only; name it from / on, as on the cluster"
+        )
+
+
+def _job(
+    circuit: Circuit, site: "Site", options: "Options", seeds: tuple[int, ...], simulations: tuple[str, ...]
+) -> Job:
+    from cerebellar_models.deploy.estimate import load_cost_model
+    from cerebellar_models.deploy.plan import plan
+
+    model = load_cost_model(circuit.species or _SPECIES)
+    planned = plan(circuit.tree, site, options, model, seeds, simulations)
+    if circuit.species is None:
+        note = f"the circuit names no species of the catalogue: it is taken to cost what {_SPECIES} costs"
+        planned = replace(planned, notes=(note, *planned.notes))
+    return Job(circuit, circuit.about | {"site": site.name}, planned)

@@ -1,0 +1,126 @@
+"""A planned run: what each stage asks a site for. jobs/plan.json keeps it in the run folder, for what comes after."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cerebellar_models.deploy.sites import Evidence, Queue, Site
+from cerebellar_models.errors import UserError
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user asks for, beside the circuit and the site; None leaves it to the plan, or out."""
+
+    account: str | None = None
+    queue: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    reservation: str | None = None
+    mail: str | None = None
+    filesystems: str | None = None
+    image: str | None = None
+    python: str = "python3"
+    directives: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    stage_on_scratch: bool = False
+    nodes: int | None = None
+    """of compile and simulate, as all below"""
+    ranks: int | None = None
+    threads: int | None = None
+    walltime_s: int | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """One job of a stage; only `simulate` has several: a simulation with a seed each."""
+
+    index: int = 0
+    simulation: str | None = None
+    seed: int | None = None
+    """None: the configuration's own"""
+    folder: str | None = None
+    """of its results, in the run folder"""
+
+
+@dataclass(frozen=True)
+class JobStage:
+    """What a stage asks for; each of its tasks gets all of it."""
+
+    name: str
+    after: tuple[str, ...]
+    tasks: tuple[Task, ...] = (Task(),)
+    nodes: int = 1
+    ranks: int = 1
+    ranks_per_node: int = 1
+    threads: int = 1
+    """of each rank"""
+    cores_per_node: int = 1
+    """charged: those in use, or all where nodes are not shared"""
+    memory_mb: int = 2000
+    """of a node"""
+    walltime_s: int = 3600
+    storage_bytes: int = 0
+    queue: str = ""
+    partition: str | None = None
+    qos: str | None = None
+    directives: tuple[str, ...] = ()
+    limited_by: str = ""
+    """which number decided on the ranks"""
+
+    @property
+    def core_hours(self) -> float:
+        """Of all tasks, at most: if each takes its whole walltime."""
+        return len(self.tasks) * self.nodes * self.cores_per_node * self.walltime_s / 3600
+
+
+@dataclass(frozen=True)
+class JobPlan:
+    """All there is to know to render a run."""
+
+    site: Site
+    options: Options
+    circuit: str
+    """its name"""
+    stages: tuple[JobStage, ...]
+    notes: tuple[str, ...] = ()
+    """what the estimates leave out, or rest on"""
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "JobPlan":
+        """:raises ValueError, KeyError, TypeError: it is not what `to_json` writes."""
+        content = json.loads(text)
+        site = _tuples(content["site"]) | {
+            "queues": tuple(Queue(**_tuples(queue)) for queue in content["site"]["queues"]),
+            "evidence": tuple(Evidence(**entry) for entry in content["site"]["evidence"]),
+        }
+        stages = tuple(
+            JobStage(**_tuples(stage) | {"tasks": tuple(Task(**task) for task in stage["tasks"])})
+            for stage in content["stages"]
+        )
+        options = Options(**_tuples(content["options"]))
+        return cls(Site(**site), options, content["circuit"], stages, tuple(content["notes"]))
+
+
+def _tuples(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+
+
+def read_plan(run: Path) -> JobPlan:
+    """The plan of a run folder.
+
+    :raises UserError: the folder has no job scripts, or the plan is none.
+    """
+    path = run / "jobs" / "plan.json"
+    try:
+        return JobPlan.from_json(path.read_text())
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UserError(
+            f"{run}: has no job scripts (no jobs/plan.json); make them with: jobs render"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: is not a job plan ({error}); render the scripts again") from error

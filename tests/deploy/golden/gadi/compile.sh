@@ -1,0 +1,30 @@
+#!/bin/bash
+# mouse canonical: compile at gadi; the smallest there is
+#PBS -N compile-mouse-c
+#PBS -l ncpus=4,mem=4000mb
+#PBS -l walltime=01:00:00
+#PBS -P ab12
+#PBS -q normal
+#PBS -l storage=home:eagle
+#PBS -l wd
+#PBS -l jobfs=10GB
+#PBS -j oe
+#PBS -o logs/
+#PBS -r n
+set -euo pipefail
+cd -- "${PBS_O_WORKDIR:?is for qsub: use jobs/submit.sh}"
+
+JOB=$PBS_JOBID HOSTS=$(sort -u "$PBS_NODEFILE" | paste -sd ,)
+requeue() {
+  echo "=== $NAME: submit it again with: cerebellar-models jobs resume"
+}
+# shellcheck disable=SC2034  # some launchers do without some of these
+STAGE=compile NODES=2 RANKS=4 RANKS_PER_NODE=2 THREADS=1 WALLTIME_S=3600
+INDEX=''
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. jobs/common.sh
+
+begin
+# It writes into the folder it runs in.
+# shellcheck disable=SC2016  # for the shell on the rank
+on_ranks sh -c 'cd -- "$0" && exec "$@"' "$WORK" "$PYTHON" -m bsb compile "$RUN/circuit.yaml" -v4 --clear

@@ -1,0 +1,24 @@
+#!/bin/bash
+# mouse canonical: report at hawk; the smallest there is
+#PBS -N report-mouse-ca
+#PBS -l select=1:node_type=rome:mpiprocs=1
+#PBS -l walltime=01:00:00
+#PBS -A ab12
+#PBS -j oe
+#PBS -o logs/
+#PBS -r n
+set -euo pipefail
+cd -- "${PBS_O_WORKDIR:?is for qsub: use jobs/submit.sh}"
+
+JOB=$PBS_JOBID HOSTS=$(sort -u "$PBS_NODEFILE" | paste -sd ,)
+requeue() {
+  echo "=== $NAME: submit it again with: cerebellar-models jobs resume"
+}
+# shellcheck disable=SC2034  # some launchers do without some of these
+STAGE=report NODES=1 RANKS=1 RANKS_PER_NODE=1 THREADS=1 WALLTIME_S=3600
+INDEX=''
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. jobs/common.sh
+
+begin
+watch "${ALONE[@]}" "$PYTHON" -m cerebellar_models report "$RUN"

@@ -1,0 +1,30 @@
+#!/bin/bash
+# mouse canonical: report at jusuf; the smallest there is
+#SBATCH --job-name=report-mouse-ca
+#SBATCH --nodes=1
+#SBATCH --ntasks=1
+#SBATCH --ntasks-per-node=1
+#SBATCH --cpus-per-task=1
+#SBATCH --time=01:00:00
+#SBATCH --mem=2000M
+#SBATCH --account=ab12
+#SBATCH --partition=batch
+#SBATCH --output=logs/slurm-report-%j.out
+#SBATCH --no-requeue
+# 120 s before the walltime ends, this script hears of it and stops cleanly.
+#SBATCH --signal=B:USR1@120
+set -euo pipefail
+cd -- "${SLURM_SUBMIT_DIR:?is for sbatch: use jobs/submit.sh}"
+
+JOB=$SLURM_JOB_ID HOSTS=$SLURM_JOB_NODELIST
+requeue() { # Once: a stage starts again from its beginning, and would meet the same end for ever.
+  echo "=== $NAME: this site does not requeue; submit it again with: cerebellar-models jobs resume"
+}
+# shellcheck disable=SC2034  # some launchers do without some of these
+STAGE=report NODES=1 RANKS=1 RANKS_PER_NODE=1 THREADS=1
+INDEX=''
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. jobs/common.sh
+
+begin
+watch "${ALONE[@]}" "$PYTHON" -m cerebellar_models report "$RUN"

@@ -1,0 +1,97 @@
+# Sourced by the job scripts of this run: what local asks for, and the steps the stages share.
+# On the host it needs bash and the scheduler; Python and the package are in the image, where there is one.
+# shellcheck shell=bash
+set -euo pipefail
+
+RUN=$PWD NAME=$STAGE${INDEX:+-$INDEX}
+LOG=$RUN/logs/$NAME.log                    # what the ranks say; it is to grow
+PARTIAL=$RUN/.$NAME.partial                # results lie here until they are whole
+WATCHDOG_S=${CEREBELLAR_MODELS_WATCHDOG_S:-3600} # a log that is silent for so long is a hang
+GRACE_S=${CEREBELLAR_MODELS_GRACE_S:-20}   # from asking the ranks to stop to killing them
+REASON='' LAUNCHED='' STOPPED_AT=''
+
+export PYTHONUNBUFFERED=1 PYNEST_QUIET=1 OMP_NUM_THREADS=$THREADS
+export CEREBELLAR_MODELS_USAGE=$PARTIAL/usage # each rank leaves the memory it used
+# BSB's locks are one-sided communication. Of Open MPI 4's ways to it, this one fails between nodes, and is tried first.
+export OMPI_MCA_osc=${OMPI_MCA_osc:-^pt2pt}
+
+IN=()
+ALONE=()
+PYTHON=python3
+
+LAUNCH=(mpirun -np "$RANKS" --map-by "ppr:$RANKS_PER_NODE:node:pe=$THREADS")
+for name in PYTHONUNBUFFERED PYNEST_QUIET OMP_NUM_THREADS CEREBELLAR_MODELS_USAGE CEREBELLAR_MODELS_SEED CEREBELLAR_MODELS_THREADS CEREBELLAR_MODELS_PROGRESS; do LAUNCH+=(-x "$name"); done
+RANKED=("${LAUNCH[@]}" "${IN[@]}")
+signal_ranks() { kill -s "$1" "$LAUNCHED" || true; }
+
+begin() { # Checks what this stage needs and marks it as running, before anything is computed.
+  mkdir -p logs jobs/state
+  exec >>"$LOG" 2>&1
+  echo "=== $NAME: job $JOB on $HOSTS, $(date)"
+  trap 'stop walltime' USR1
+  trap 'stop cancelled' TERM INT
+  trap finish EXIT
+  "${ALONE[@]}" "$PYTHON" -m cerebellar_models.deploy.task begin "$RUN" "$NAME" --job "$JOB" --hosts "$HOSTS" || {
+    (($? == 100)) || { REASON=${REASON:-begin}; exit 1; }
+    trap - EXIT # done before
+    exit 0
+  }
+  WORK=$PARTIAL
+  mkdir -p "$PARTIAL/usage" "$WORK"
+}
+
+stop() { # Asks the ranks to end; watch sees to it that they do.
+  REASON=${REASON:-$1} STOPPED_AT=${STOPPED_AT:-$SECONDS}
+  echo "=== $NAME: stopping ($REASON), $(date)"
+  [ -z "$LAUNCHED" ] || kill -TERM "$LAUNCHED" 2>/dev/null || true
+}
+
+on_ranks() { # Runs a command on the ranks, once it is sure that they are as many as were asked for.
+  watch "${RANKED[@]}" "$PYTHON" -m cerebellar_models.deploy.world_size "$RANKS" || {
+    REASON=${REASON:-world size}
+    return 1
+  }
+  watch "${RANKED[@]}" "$@"
+}
+
+watch() { # Runs a command until it ends, the job has to stop, or the log has been silent for too long.
+  [ -z "$REASON" ] || return 1
+  "$@" &
+  LAUNCHED=$!
+  local size before=-1 grown=$SECONDS
+  while kill -0 "$LAUNCHED" 2>/dev/null; do
+    sleep 1 &
+    wait "$!" || true # a signal ends this wait, not the job
+    size=$(stat -c %s "$LOG")
+    if ((size != before)); then before=$size grown=$SECONDS; fi
+    if [ -z "$REASON" ] && ((SECONDS - grown >= WATCHDOG_S)); then
+      echo "=== $NAME: nothing new for $WATCHDOG_S s: a hang; where each rank is:"
+      REASON=hang
+      signal_ranks USR2 # each prints its stack
+      sleep 5
+      stop hang
+    fi
+    if [ -z "$REASON" ] && ((SECONDS >= WALLTIME_S - 120)); then stop walltime; fi
+    if [ -n "$REASON" ] && ((SECONDS - STOPPED_AT >= GRACE_S)); then kill -KILL "$LAUNCHED" 2>/dev/null || true; fi
+  done
+  local status=0
+  wait "$LAUNCHED" || status=$?
+  LAUNCHED=''
+  [ -z "$REASON" ] || return 1
+  return "$status"
+}
+
+finish() { # Whatever has happened: whole results get their final names, and a marker says how it ended.
+  local status=$?
+  trap - EXIT
+  trap '' USR1 TERM INT
+  echo "=== $NAME: ended with status $status${REASON:+ ($REASON)}, $(date)"
+  "${ALONE[@]}" "$PYTHON" -m cerebellar_models.deploy.task end "$RUN" "$NAME" --status "$status" --reason "$REASON" || {
+    status=1
+    [ -e "jobs/state/$NAME.json" ] || # Python itself did not start
+      printf '{"state": "failed", "job": "%s", "hosts": "%s", "started": %s, "reason": "%s"}\n' \
+        "$JOB" "$HOSTS" "$(date +%s)" "${REASON:-Python does not start}; see logs/$NAME.log" >"jobs/state/$NAME.json"
+  }
+  if [ "$REASON" = walltime ]; then requeue; fi
+  exit "$status"
+}

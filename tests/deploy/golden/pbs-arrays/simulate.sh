@@ -1,0 +1,31 @@
+#!/bin/bash
+# mouse canonical: simulate at made-up; the smallest there is
+#PBS -N simulate-mouse
+#PBS -l select=2:ncpus=2:mpiprocs=2:mem=2000mb
+#PBS -l walltime=01:00:00
+#PBS -j oe
+#PBS -o logs/
+#PBS -r n
+set -euo pipefail
+cd -- "${PBS_O_WORKDIR:?is for qsub: use jobs/submit.sh}"
+
+JOB=$PBS_JOBID HOSTS=$(sort -u "$PBS_NODEFILE" | paste -sd ,)
+INDEX=$((${PBS_ARRAY_INDEX:-0} + ${TASK_OFFSET:-0}))
+requeue() {
+  echo "=== $NAME: submit it again with: cerebellar-models jobs resume"
+}
+# shellcheck disable=SC2034  # some launchers do without some of these
+STAGE=simulate NODES=2 RANKS=4 RANKS_PER_NODE=2 THREADS=1 WALLTIME_S=3600
+case $INDEX in
+  0) SIMULATION=basal_activity SEED='' ;;
+  1) SIMULATION=basal_activity SEED=7 ;;
+  2) SIMULATION=mf_stimulus SEED='' ;;
+  3) SIMULATION=mf_stimulus SEED=7 ;;
+  *) echo "there is no task $INDEX" >&2; exit 2 ;;
+esac
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. jobs/common.sh
+
+begin
+export CEREBELLAR_MODELS_SEED=$SEED CEREBELLAR_MODELS_THREADS=$THREADS CEREBELLAR_MODELS_PROGRESS=1
+on_ranks "$PYTHON" -m bsb simulate "$RUN/cerebellum.hdf5" "$SIMULATION" -o "$WORK/results" -v3
