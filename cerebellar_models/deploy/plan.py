@@ -39,7 +39,7 @@ def plan(
     :param tree: a BSB configuration.
     :param seeds: of NEST, one simulation each; none: the configuration's own.
     :param simulations: of the configuration; none: all.
-    :raises UserError: the site wants what is not given, there is no such simulation, or a stage is larger than what
+    :raises UserError: the site cannot be given what is, there is no such simulation, or a stage is larger than what
         the queue takes, or the largest of the queues; names the limit.
     """
     _check_options(site, options)
@@ -54,7 +54,11 @@ def plan(
     return JobPlan(site, options, str(tree.get("name", "circuit")), tuple(planned), tuple(notes))
 
 
-def _check_options(site: Site, options: Options) -> None:
+def check_complete(site: Site, options: Options) -> None:
+    """A plan can do without what is asked for here, a script cannot.
+
+    :raises UserError: the site wants what is not given.
+    """
     for key in site.required:
         # A quality of service also comes with the queue it belongs to.
         given = getattr(options, key) or (key == "qos" and options.queue)
@@ -66,17 +70,20 @@ def _check_options(site: Site, options: Options) -> None:
                 f"{key}: {site.name} wants one{f' ({offered})' if offered else ''}: --{key}, "
                 f"CEREBELLAR_MODELS_{key.upper()}, or `options: {{{key}: …}}` in a site file of yours"
             )
+    if site.runtime != "none" and not options.image:
+        raise UserError(
+            f"image: {site.name} runs its stages in {site.runtime}: --image, CEREBELLAR_MODELS_IMAGE, or "
+            "`options: {image: …}` in a site file of yours (`runtime: none` there runs them without)"
+        )
+
+
+def _check_options(site: Site, options: Options) -> None:
     if site.scheduler in _TAKEN:
         for key in ("qos", "constraint", "reservation", "filesystems"):
             if getattr(options, key) and key not in _TAKEN[site.scheduler]:
                 raise UserError(
                     f"{key}: {site.name} runs {site.scheduler.upper()}, which has none; leave it out"
                 )
-    if site.runtime != "none" and not options.image:
-        raise UserError(
-            f"image: {site.name} runs its stages in {site.runtime}: --image, CEREBELLAR_MODELS_IMAGE, or "
-            "`options: {image: …}` in a site file of yours (`runtime: none` there runs them without)"
-        )
     if options.stage_on_scratch and not site.scratch:
         raise UserError(f"scratch: none is known at {site.name}; `scratch: $FOLDER` in a site file of yours")
     for key in ("nodes", "ranks", "threads", "walltime_s"):

@@ -16,6 +16,7 @@ from cerebellar_models.deploy.estimate import (
 from cerebellar_models.deploy.job_plan import JobPlan, Options, Task
 from cerebellar_models.deploy.layout import SHORTEST_WALLTIME_S, SOON_S, Asked, lay_out
 from cerebellar_models.deploy.plan import plan
+from cerebellar_models.deploy.prepare import prepare
 from cerebellar_models.deploy.sites import Queue, Site, load_site
 from cerebellar_models.errors import UserError
 
@@ -178,6 +179,18 @@ def test_every_site_takes_our_circuits_within_its_limits(name, preset):
         ("mn5-gpp", {"account": "a"}, r"qos: mn5-gpp wants one \(gp_ehpc, .*gp_debug\)"),
         ("polaris", {"account": "a"}, "filesystems: polaris wants one"),
         ("jusuf", {"account": "a"}, "image: jusuf runs its stages in apptainer"),
+    ],
+)
+def test_what_a_site_wants_is_needed_for_scripts_not_for_a_plan(name, options, said, tmp_path):
+    planned = plan(resolve("mouse", preset="tiny")[1], load_site(name), Options(**options), MODEL)
+    with pytest.raises(UserError, match=said):
+        prepare(tmp_path / "run", "", {}, planned)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
         ("local", {"queue": "any", "nodes": 0}, "nodes: 0 is not at least 1"),
         ("generic-pbs", {"image": "x", "qos": "high"}, "qos: generic-pbs runs PBS, which has none"),
         ("generic-slurm", {"image": "x", "filesystems": "home"}, "filesystems: generic-slurm runs SLURM"),
@@ -199,7 +212,7 @@ def test_every_site_takes_our_circuits_within_its_limits(name, preset):
         ("local", {"ranks": 10**6}, "this machine of local gives at most 1 nodes"),
     ],
 )
-def test_what_is_missing_or_too_much(name, options, said):
+def test_what_a_site_cannot_do(name, options, said):
     with pytest.raises(UserError, match=said):
         plan(resolve("mouse", preset="tiny")[1], load_site(name), Options(**options), MODEL)
 
