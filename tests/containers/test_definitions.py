@@ -55,7 +55,7 @@ def test_both_definitions_take_the_same_arguments_with_the_same_defaults():
 
 def _steps(commands: list[str]) -> list[str]:
     step = re.compile(
-        r"install-system\.sh (?:build|runtime)|(?:build-nest|install-python|install-package)\.sh|sbom\.py"
+        r"install-system\.sh (?:build|runtime)|(?:build-nest|install-python|install-package|configure-mpi)\.sh|sbom\.py"
     )
     return [found for command in commands for found in step.findall(command)]
 
@@ -65,7 +65,7 @@ def test_both_definitions_call_the_same_scripts_in_the_same_order():
     definition = (CONTAINERS / "cerebellar-models.def").read_text()
     docker = _steps(re.findall(r"^RUN .*$", dockerfile, re.MULTILINE))
     assert docker == _steps(re.findall(r"^%post\n(?: .*\n)+", definition, re.MULTILINE))
-    assert len(docker) == 6
+    assert len(docker) == 7
 
 
 def test_the_dockerfile_sets_what_environment_sh_sets():
