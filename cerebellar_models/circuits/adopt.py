@@ -207,12 +207,12 @@ def _hints_of_gap_junctions(path: str, simulation: Tree) -> Iterator[str]:
 
 def _hints_of_files(tree: Tree, manifest: Tree) -> Iterator[str]:
     bundled = {entry["file"]: entry["bsb"]["parser"] for entry in manifest.values()}
+    for path, own in own_morphologies(tree, manifest):
+        yield f"{path}: {own} is looked for in the working directory, not beside the configuration"
     for path, entries, number in _morphology_places(tree):
         entry = entries[number]
         file = entry.get("file") if isinstance(entry, dict) else entry
         ours = bundled.get(_file_name(file))
-        if ours is None and isinstance(file, str) and "://" not in file and not file.startswith("/"):
-            yield f"{path}: {file} is looked for in the working directory, not beside the configuration"
         if ours is not None and isinstance(entry, dict):
             lost = _labels(_mapping(entry, "parser", path)) - _labels(ours)
             if lost:
@@ -239,6 +239,17 @@ def _references(node: Any) -> Iterator[str]:
             yield str(value.get("ref", ""))
         elif isinstance(value, dict | list):
             yield from _references(value)
+
+
+def own_morphologies(tree: Tree, manifest: Tree) -> Iterator[tuple[str, str]]:
+    """Key and file of each morphology that BSB looks for in the folder it runs in, since the package has none such."""
+    bundled = {entry["file"] for entry in manifest.values()}
+    for path, entries, number in _morphology_places(tree):
+        entry = entries[number]
+        file = entry.get("file") if isinstance(entry, dict) else entry
+        found_anywhere = not isinstance(file, str) or "://" in file or file.startswith("/")
+        if not found_anywhere and _file_name(file) not in bundled:
+            yield path, str(file)
 
 
 def _morphology_places(tree: Tree) -> Iterator[tuple[str, list[Any], int]]:

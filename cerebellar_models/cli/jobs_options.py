@@ -3,14 +3,14 @@
 import functools
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cerebellar_models.circuits.adopt import external_references
-from cerebellar_models.circuits.catalogue import Tree, load_species, species_names
+from cerebellar_models.circuits.adopt import external_references, own_morphologies
+from cerebellar_models.circuits.catalogue import Tree, load_species, morphology_manifest, species_names
 from cerebellar_models.circuits.resolve import resolve
 from cerebellar_models.cli.choosing import about, configuration_text
 from cerebellar_models.cli.reading import read_tree
@@ -56,19 +56,30 @@ _OPTIONS = (
     click.option("--nodes", type=int, help="Nodes of compile and simulate."),
     click.option("--ranks", type=int, help="MPI ranks of compile and simulate, over all nodes."),
     click.option("--threads", type=int, help="Threads of each rank of simulate."),
-    click.option("--walltime", "walltime", metavar="HH:MM:SS", help="Of each stage."),
+    click.option("--walltime", "walltime", metavar="HH:MM:SS", help="Of compile and simulate."),
     click.option("--json", "as_json", is_flag=True, help="For machines."),
 )
 
 
 @dataclass(frozen=True)
-class Job:
-    """One run to be planned: a circuit at a site, and what the user asks for."""
+class Circuit:
+    """What is to be run."""
 
     name: str
     """of its folder, where there are several"""
+    tree: Tree
     configuration: str
     """text of circuit.yaml"""
+    about: dict[str, str]
+    species: str | None
+    """of the catalogue, where it is one"""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A circuit, planned for a site."""
+
+    circuit: Circuit
     about: dict[str, str]
     plan: "JobPlan"
 
@@ -98,8 +109,8 @@ def job_options(command: Callable) -> Callable:
         options = Options(**at.options | given, walltime_s=_seconds(walltime))
         if (circuit is None) == (species is None):
             raise UserError("circuit: give one of a circuit file and --species")
-        runs = _of_species(species) if species else [_of_file(Path(str(circuit)))]
-        jobs = [_job(*run, at, options, seeds, simulations) for run in runs]
+        circuits = _of_species(species) if species else [_of_file(Path(str(circuit)))]
+        jobs = [_job(each, at, options, seeds, simulations) for each in circuits]
         return command(jobs=jobs, several=species is not None, **rest)
 
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(_OPTIONS), planned)
@@ -115,49 +126,54 @@ def _seconds(walltime: str | None) -> int | None:
     return 3600 * hours + 60 * minutes + seconds
 
 
-def _of_species(species: str) -> list[tuple[str, Tree, str, dict[str, str], str]]:
-    """Name, tree, text, description and species of each of its canonical runs."""
-    runs = []
+def _of_species(species: str) -> list[Circuit]:
+    """The canonical circuit of each of its states."""
+    circuits = []
     for state in load_species(species).states:
         choices, tree = resolve(species, state=state)
-        runs.append((state, tree, configuration_text(choices, tree), about(choices), species))
-    return runs
+        circuits.append(Circuit(state, tree, configuration_text(choices, tree), about(choices), species))
+    return circuits
 
 
-def _of_file(path: Path) -> tuple[str, Tree, str, dict[str, str], str]:
+def _of_file(path: Path) -> Circuit:
     tree = read_tree(path)
+    _check_tree(path, tree)
+    text = yaml_text(tree, f"from {path.name}") if path.suffix == ".json" else path.read_text()
+    tree = {"name": path.stem} | tree
+    name = str(tree["name"])
+    first = name.partition(" ")[0]
+    species = first if first in species_names() else None
+    description = {"circuit": name} | ({"species": species} if species else {})
+    return Circuit(path.stem, tree, text, description, species)
+
+
+def _check_tree(path: Path, tree: Tree) -> None:
+    """:raises UserError: it is no circuit, or one that more files belong to than a run folder has."""
     if not isinstance(tree.get("network"), dict):
         raise UserError(f"{path}: has no 'network': it is no circuit; make one with: configure")
-    others = external_references(tree)
-    if others:
+    for key in ("regions", "partitions", "cell_types", "placement", "connectivity", "simulations"):
+        content = tree.get(key, {})
+        if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
+            raise UserError(f"{path}: {key}: expected a mapping of mappings")
+    if others := external_references(tree):
         raise UserError(
             f"{path}: refers to {', '.join(others)}, but a run has one file; put their content into it"
         )
-    text = yaml_text(tree, f"from {path.name}") if path.suffix == ".json" else path.read_text()
-    name = str(tree.get("name", path.stem))
-    first = name.partition(" ")[0]
-    species = first if first in species_names() else ""
-    return path.stem, tree, text, {"circuit": name} | ({"species": species} if species else {}), species
+    for key, file in own_morphologies(tree, morphology_manifest()):
+        raise UserError(
+            f"{path}: {key}: {file} is found from one folder only; name it from / on, as on the cluster"
+        )
 
 
 def _job(
-    name: str,
-    tree: Tree,
-    text: str,
-    description: dict[str, str],
-    species: str,
-    site: "Site",
-    options: "Options",
-    seeds: tuple[int, ...],
-    simulations: tuple[str, ...],
+    circuit: Circuit, site: "Site", options: "Options", seeds: tuple[int, ...], simulations: tuple[str, ...]
 ) -> Job:
-    from dataclasses import replace
-
     from cerebellar_models.deploy.estimate import load_cost_model
     from cerebellar_models.deploy.plan import plan
 
-    planned = plan(tree, site, options, load_cost_model(species or _SPECIES), seeds, simulations)
-    if not species:
+    model = load_cost_model(circuit.species or _SPECIES)
+    planned = plan(circuit.tree, site, options, model, seeds, simulations)
+    if circuit.species is None:
         note = f"the circuit names no species of the catalogue: it is taken to cost what {_SPECIES} costs"
         planned = replace(planned, notes=(note, *planned.notes))
-    return Job(name, text, description | {"site": site.name}, planned)
+    return Job(circuit, circuit.about | {"site": site.name}, planned)

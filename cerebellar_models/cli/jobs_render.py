@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def plan(jobs: list[Job], several: bool, as_json: bool) -> None:
     """Say what a circuit will take at a site, stage by stage, and which number decides."""
     if as_json:
-        content = [{"name": job.name} | _as_json(job.plan) for job in jobs]
+        content = [{"name": job.circuit.name} | _as_json(job.plan) for job in jobs]
         click.echo(json.dumps(content if several else content[0], indent=2))
         return
     for job in jobs:
@@ -46,7 +46,7 @@ def render(jobs: list[Job], several: bool, as_json: bool, output: Path | None) -
     runs = {_folder(job, output, several): job for job in jobs}
     for run in runs:
         refuse_if_active(run)
-    written = {run: prepare(run, job.configuration, job.about, job.plan) for run, job in runs.items()}
+    written = {run: prepare(run, job.circuit.configuration, job.about, job.plan) for run, job in runs.items()}
     if as_json:
         click.echo(
             json.dumps(
@@ -65,8 +65,8 @@ def render(jobs: list[Job], several: bool, as_json: bool, output: Path | None) -
 def _folder(job: Job, output: Path | None, several: bool) -> Path:
     site = job.plan.site.name
     if not several:
-        return output or Path("runs") / f"{job.name}-{site}"
-    return (output or Path("runs") / f"{job.about['species']}-{site}") / job.name
+        return output or Path("runs") / f"{job.circuit.name}-{site}"
+    return (output or Path("runs") / f"{job.circuit.species}-{site}") / job.circuit.name
 
 
 def _as_json(plan: "JobPlan") -> dict:

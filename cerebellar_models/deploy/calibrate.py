@@ -5,7 +5,6 @@ faster or slower at all of it. Memory is scaled where the circuit makes up a goo
 the process itself, so that an estimate for a larger circuit stays one.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from cerebellar_models.circuits.catalogue import read_yaml
 from cerebellar_models.deploy.cost_model import CostModel, as_tree, from_tree, merged
 from cerebellar_models.deploy.estimate import Stage, estimate
+from cerebellar_models.deploy.job_plan import read_plan
 from cerebellar_models.deploy.run_folder import RunFolder, RunRecord
 from cerebellar_models.deploy.task import planned_tasks
 from cerebellar_models.errors import UserError
@@ -73,10 +73,7 @@ def uses_of(run: Path) -> list[Use]:
 
 
 def _uses_of_jobs(run: Path, record: RunRecord) -> list[Use]:
-    shapes = {
-        stage["name"]: (int(stage["ranks"]), int(stage["threads"]))
-        for stage in json.loads((run / "jobs" / "plan.json").read_text())["stages"]
-    }
+    shapes = {stage.name: (stage.ranks, stage.threads) for stage in read_plan(run).stages}
     uses = []
     for task in planned_tasks(run):
         job = record.jobs.get(task.name)

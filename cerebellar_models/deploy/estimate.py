@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cerebellar_models.circuits.populations import chunks_of
-from cerebellar_models.circuits.size import CircuitSize, circuit_size
+from cerebellar_models.circuits.populations import NOT_UNDERSTOOD, chunks_of
+from cerebellar_models.circuits.size import CircuitSize, circuit_size, reason_of
 from cerebellar_models.deploy.cost_model import OTHER, CostModel, NeuronCost, load_cost_model
 from cerebellar_models.errors import UserError
 
@@ -72,7 +72,10 @@ def estimate(
         return _compile(tree, size, model, ranks)
     if stage == "report":
         return _report(size, model)
-    costs = [_simulate(each, size, model, ranks, threads) for each in _simulations(tree, simulation)]
+    costs = [
+        _simulate_or_say(name, each, size, model, ranks, threads)
+        for name, each in _simulations(tree, simulation).items()
+    ]
     if not costs:
         raise UserError("simulations: the configuration has none")
     return max(costs, key=lambda cost: (cost.seconds, cost.memory_mb_per_rank))
@@ -95,7 +98,7 @@ def _jobs(tree: Tree, cell_type: str) -> int:
     """Chunks that hold cells of a type; 1 where that is not known."""
     try:
         return chunks_of(tree, cell_type)
-    except Exception:
+    except NOT_UNDERSTOOD:
         return 1
 
 
@@ -132,7 +135,8 @@ def _compile(tree: Tree, size: CircuitSize, model: CostModel, ranks: int) -> Sta
         memory,
         memory * ranks,
         cost.seconds + max(work / workers, longest),
-        cost.storage_mb + size.total_contacts * cost.storage_bytes_per_contact / _MB,
+        cost.storage_mb
+        + (jobs * cost.storage_kb_per_job * _KB + size.total_contacts * cost.storage_bytes_per_contact) / _MB,
         f"memory: {_greatest(parts)}; time: {size.total_contacts:.3g} contacts on {workers} working"
         f" rank{'s' if workers > 1 else ''}",
         size.unknown,
@@ -155,13 +159,27 @@ def _largest(size: CircuitSize, rules: set[str]) -> float:
     return max((each.contacts for each in size.projections.values() if each.rule in rules), default=0.0)
 
 
-def _simulations(tree: Tree, name: str | None) -> list[Tree]:
+def _simulations(tree: Tree, name: str | None) -> dict[str, Tree]:
     simulations: dict[str, Tree] = tree.get("simulations") or {}
     if name is None:
-        return list(simulations.values())
+        return simulations
     if name not in simulations:
         raise UserError(f"simulation: there is no '{name}'; known: {', '.join(simulations) or 'none'}")
-    return [simulations[name]]
+    return {name: simulations[name]}
+
+
+def _simulate_or_say(
+    name: str, simulation: Tree, size: CircuitSize, model: CostModel, ranks: int, threads: int
+) -> StageCost:
+    """What little there is to say about a simulation that is not understood, and why."""
+    try:
+        if simulation["simulator"] == "nest":
+            return _simulate(simulation, size, model, ranks, threads)
+        reason = f"nothing is known about simulator {simulation['simulator']}"
+    except NOT_UNDERSTOOD as error:
+        reason = reason_of(error)
+    memory, unknown = model.simulate.process_mb, (*size.unknown, f"simulation {name}: {reason}")
+    return StageCost(memory, memory * ranks, model.simulate.seconds, 0.0, "the process itself", unknown)
 
 
 def _simulate(simulation: Tree, size: CircuitSize, model: CostModel, ranks: int, threads: int) -> StageCost:

@@ -26,7 +26,7 @@ class Options:
     modules: tuple[str, ...] = ()
     stage_on_scratch: bool = False
     nodes: int | None = None
-    """of compile and simulate, as the ranks and threads"""
+    """of compile and simulate, as all below"""
     ranks: int | None = None
     threads: int | None = None
     walltime_s: int | None = None

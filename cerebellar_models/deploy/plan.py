@@ -135,9 +135,9 @@ def _cost(tree: Tree, model: CostModel, stage: Stage, tasks: tuple[Task, ...]) -
 def _stage(
     name: Stage, after: tuple[str, ...], tree: Tree, cost: Cost, site: Site, options: Options
 ) -> JobStage:
-    asked, queues = Asked(walltime_s=options.walltime_s), _queues(site, options)
+    asked, queues = Asked(), _queues(site, options)
     if name in ("compile", "simulate"):
-        asked = replace(asked, nodes=options.nodes, ranks=options.ranks)
+        asked = Asked(options.nodes, options.ranks, walltime_s=options.walltime_s)
     else:  # one process, for which a queue of large jobs may have no place
         queues = [*queues, *(queue for queue in _by_default(site) if queue not in queues)]
     if name == "simulate":

@@ -5,6 +5,7 @@ through `quote` (word for word) or `expand` (the site's own expressions, such as
 through `directive`, which refuses what no scheduler could read back.
 """
 
+import functools
 import json
 import re
 import shlex
@@ -131,6 +132,7 @@ def _range(length: int) -> str:
     return f"0-{length - 1}" if length > 1 else "0"
 
 
+@functools.cache
 def _environment() -> Any:
     try:
         import jinja2

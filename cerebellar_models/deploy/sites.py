@@ -205,7 +205,7 @@ def _merged(layers: list[tuple[Path, Tree]]) -> tuple[Tree, tuple[Evidence, ...]
 
 
 def _unproven(path: Path) -> str:
-    return f"assumed, as shape {path.stem} has it" if path.parent.name == "shapes" else str(path)
+    return f"assumed, as shape {path.stem} has it" if path.parent.name == "shapes" else f"your {path.name}"
 
 
 def _check_together(facts: Tree) -> None:

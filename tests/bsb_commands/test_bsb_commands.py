@@ -168,7 +168,8 @@ def test_simulating_without_a_compiler_is_one_clear_error(tmp_path, nest_install
     assert not (tmp_path / "results").exists()
 
 
-def test_threads_of_the_configuration_are_used(tmp_path, nest_installed, tiny_folder):
+@pytest.mark.parametrize(("asked", "used"), [({}, 2), ({"CEREBELLAR_MODELS_THREADS": "1"}, 1)])
+def test_threads_are_the_configurations_or_the_jobs(tmp_path, nest_installed, tiny_folder, asked, used):
     for name in ("cerebellum.hdf5", "circuit.yaml"):
         shutil.copy(tiny_folder / name, tmp_path)
     shorten(tmp_path, 20, threads=2)
@@ -181,12 +182,19 @@ def test_threads_of_the_configuration_are_used(tmp_path, nest_installed, tiny_fo
     done = subprocess.run(
         [sys.executable, "-c", f"import cerebellar_models.nest_models; {code}"],
         cwd=tmp_path,
-        env=os.environ | {"PYNEST_QUIET": "1"},
+        env=os.environ | {"PYNEST_QUIET": "1"} | asked,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert "threads 2" in done.stdout, done.stderr[-2000:]
+    assert f"threads {used}\n" in done.stdout, done.stderr[-2000:]
+
+
+def test_a_job_asks_for_no_number_of_threads(tmp_path, nest_installed, tiny_folder):
+    arguments = ("simulate", str(tiny_folder / "cerebellum.hdf5"), "basal_activity", "-o", "results")
+    done = bsb(*arguments, cwd=tmp_path, CEREBELLAR_MODELS_THREADS="many")
+    assert done.returncode == 2
+    assert "CEREBELLAR_MODELS_THREADS: 'many' is not a whole number" in done.stderr.splitlines()[-1]
 
 
 def shorten(folder: Path, duration: float, threads: int = 1) -> None:

@@ -189,14 +189,27 @@ def test_a_circuit_of_someone_elses_is_taken_to_cost_what_ours_do(folder, cli, t
     assert yaml.safe_load((tmp_path / "run" / "circuit.yaml").read_text()) == tree
 
 
-def test_a_circuit_in_several_files_is_refused(folder, cli, tmp_path):
-    tree = yaml.safe_load((folder / "circuit.yaml").read_text())
-    (tmp_path / "parts.yaml").write_text(
-        yaml.safe_dump(tree | {"partitions": {"$ref": "other.yaml#/partitions"}})
-    )
-    done = cli("jobs", "plan", "parts.yaml", *JUSUF)
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            {"partitions": {"a": {"$ref": "other.yaml#/partitions/a"}}},
+            "refers to other.yaml, but a run has one file",
+        ),
+        (
+            {"morphologies": ["cells/Lugaro.swc"]},
+            "morphologies[0]: cells/Lugaro.swc is found from one folder only",
+        ),
+        ({"cell_types": 3}, "cell_types: expected a mapping of mappings"),
+        ({"simulations": {"x": 3}}, "simulations: expected a mapping of mappings"),
+    ],
+)
+def test_what_a_run_folder_cannot_hold_is_refused(change, said, folder, cli, tmp_path):
+    tree = yaml.safe_load((folder / "circuit.yaml").read_text()) | change
+    (tmp_path / "odd.yaml").write_text(yaml.safe_dump(tree))
+    done = cli("jobs", "plan", "odd.yaml", *JUSUF)
     assert done.returncode == 2
-    assert "parts.yaml: refers to other.yaml" in done.stderr
+    assert f"odd.yaml: {said}" in done.stderr
 
 
 def test_make_jobs_renders_the_canonical_runs():

