@@ -194,6 +194,22 @@ def test_a_receptor_is_refused(nest):
         nest.Connect(neurons[0], neurons[1], {"rule": "one_to_one", "make_symmetric": True}, synapse)
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_cells_coupled_to_themselves_are_as_if_alone(nest, model):
+    """What the published configuration asks for, as BSB connects it."""
+    neurons = nest.Create(model, 2, params=GOLGI[model] | QUIET[model])
+    synapse = {"synapse_model": "gap_junction", "weight": 14.3}
+    rule = {"rule": "one_to_one", "make_symmetric": True}
+    nest.Connect(neurons[0], neurons[0], rule, nest.CollocatedSynapses(synapse))
+    meter = nest.Create("multimeter", params={"record_from": ["V_m"], "interval": 0.1})
+    nest.Connect(meter, neurons)
+    nest.Simulate(50.0)
+    events = meter.get("events")
+    coupled, alone = (events["V_m"][events["senders"] == neuron.global_id] for neuron in neurons)
+    assert np.ptp(alone) > 1
+    assert np.abs(coupled - alone).max() < 0.01
+
+
 # A ring of coupled cells; each rank writes the traces of its own.
 ON_RANKS = """
 import json, sys
