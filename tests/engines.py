@@ -143,10 +143,11 @@ def image(docker) -> str:
 
 
 @pytest.fixture(scope="session")
-def sif(image, apptainer, tmp_path_factory) -> Path:
+def sif(request, apptainer, tmp_path_factory) -> Path:
     """The Apptainer image of the Docker image, built by `make sif`, which finds that there is one."""
     if given := os.environ.get("CEREBELLAR_MODELS_SIF"):
         return Path(given)
+    request.getfixturevalue("image")
     script = apptainer_script(apptainer, tmp_path_factory.mktemp("sif"))
     flags = f"SIF_FLAGS={FAST[0]} '{FAST[1]}'"
     _build(apptainer.environment, "make", "sif", f"APPTAINER={script}", flags)

@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 from cerebellar_models.analysis.data import Activity, CircuitData, Contacts, Recording, Trace, Tree
 from cerebellar_models.errors import RunError, UserError
 
+# NEST hands over the samples of its last interval of communication too late, which is 1 ms in our circuits.
+_UNSAMPLED_END = 10.0  # ms
+
 Spikes = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]  # watched cells, times, which fired
 
 
@@ -94,7 +97,14 @@ def read_activity(paths: Path | Iterable[Path]) -> Activity:
         raise RunError(f"{first}: the simulation stopped at {reached:g} of {duration:g} ms")
     with _explained(first, "not a readable recording"):
         recordings = tuple(_joined(*key, parts) for key, parts in shares.items())
-        return Activity(simulation, duration, tree, recordings, tuple(map(_side_by_side, sampled.values())))
+        traces = tuple(map(_side_by_side, sampled.values()))
+    for trace in traces:
+        if len(trace.values) * trace.step < duration - _UNSAMPLED_END:
+            end = len(trace.values) * trace.step
+            raise RunError(
+                f"{first}: {trace.recorder} holds {trace.quantity} of {end:g} of {duration:g} ms only"
+            )
+    return Activity(simulation, duration, tree, recordings, traces)
 
 
 @contextmanager

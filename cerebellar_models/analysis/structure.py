@@ -111,7 +111,7 @@ def _rank(contacts: Contacts, order: dict[str, int]) -> int:
 
 def _cells(circuit: CircuitData, cell_type: str) -> CellNumbers:
     count = circuit.counts[cell_type]
-    target = _targets(circuit.configuration).get(cell_type)
+    target = target_counts(circuit.configuration).get(cell_type)
     extent, unit = _extent(circuit.configuration, cell_type)
     return CellNumbers(
         cell_type=cell_type,
@@ -122,14 +122,6 @@ def _cells(circuit: CircuitData, cell_type: str) -> CellNumbers:
         target_density=target / extent if target is not None and extent else None,
         density_unit=unit,
     )
-
-
-def _targets(tree: Tree) -> dict[str, float]:
-    """Empty for a configuration written elsewhere, which counts its cells in ways ``size`` does not know."""
-    try:
-        return target_counts(tree)
-    except KeyError:
-        return {}
 
 
 def _extent(tree: Tree, cell_type: str) -> tuple[float, str] | tuple[None, None]:

@@ -15,6 +15,7 @@ from cerebellar_models.errors import UserError
 
 Tree = dict[str, Any]
 
+GAP_JUNCTIONS = "cerebellar_models.gap_junctions.GapJunctions"
 OVERLAP_RULE = "cerebellar_models.connectome.voxel_overlap.VoxelOverlap"
 # BSB's rule, by its class, by any path to it and by its short name.
 _STOCK_OVERLAP_RULE = re.compile(r"bsb\.(\w+\.)*VoxelIntersection|voxel_intersection")
@@ -160,6 +161,7 @@ def _hints(tree: Tree, manifest: Tree) -> Iterator[str]:
     for path, simulation in _nest_simulations(tree):
         yield from _hints_of_delays(path, simulation)
         yield from _hints_of_known_slips(path, simulation)
+        yield from _hints_of_gap_junctions(path, simulation)
 
 
 def _hints_of_delays(path: str, simulation: Tree) -> Iterator[str]:
@@ -189,6 +191,18 @@ def _hints_of_known_slips(path: str, simulation: Tree) -> Iterator[str]:
     targets = _mapping(recorder, "targetting", f"{path}.devices.{name}").get("cell_models")
     if isinstance(targets, list) and "ubc_glomerulus" not in targets:
         yield f"{path}.devices.{name}: records {', '.join(map(str, targets))}, not ubc_glomerulus"
+
+
+def _hints_of_gap_junctions(path: str, simulation: Tree) -> Iterator[str]:
+    for model_path, model in _nodes(simulation, "connection_models", path):
+        names = {
+            synapse.get("model") or synapse.get("synapse_model") for synapse in _synapses(model_path, model)
+        }
+        if model.get("rule") == "one_to_one" and "gap_junction" in names:
+            yield (
+                f"{model_path}: one_to_one couples the cells of a population to themselves, that is to nothing; "
+                f"model_strategy: {GAP_JUNCTIONS} couples the cells that have contacts"
+            )
 
 
 def _hints_of_files(tree: Tree, manifest: Tree) -> Iterator[str]:

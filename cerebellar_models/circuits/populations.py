@@ -17,6 +17,10 @@ class Uncounted(Exception):
     """Something of a configuration about which nothing is known in advance; says what and why."""
 
 
+# What a configuration that BSB may well read, in ways not known here, makes of counting it.
+NOT_UNDERSTOOD = (Uncounted, KeyError, TypeError, ValueError, AttributeError, ArithmeticError)
+
+
 def layer_thickness(tree: Tree, layer: str) -> float:
     """Thickness in µm."""
     return float(tree["partitions"][layer]["thickness"])

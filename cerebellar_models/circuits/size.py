@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cerebellar_models.circuits.populations import (
+    NOT_UNDERSTOOD,
     Uncounted,
     expected_count,
     placed_count,
@@ -14,8 +15,6 @@ from cerebellar_models.circuits.projections import Counted, Pair, Projection, co
 
 Tree = dict[str, Any]
 
-# What a configuration that BSB may well read, in ways not known here, makes of the lines below.
-_NOT_UNDERSTOOD = (Uncounted, KeyError, TypeError, ValueError, AttributeError, ArithmeticError)
 # What of a configuration its size depends on, with the morphologies.
 _BLOCKS = (
     "network",
@@ -63,7 +62,7 @@ def target_counts(tree: Tree) -> dict[str, float]:
     for cell_type in _nodes(tree, "cell_types"):
         try:
             counts[cell_type] = expected_count(tree, cell_type)
-        except _NOT_UNDERSTOOD:
+        except NOT_UNDERSTOOD:
             continue
     return counts
 
@@ -85,19 +84,19 @@ def _size_of(text: str) -> CircuitSize:
     for cell_type in _nodes(tree, "cell_types"):
         try:
             cells[cell_type] = placed_count(tree, cell_type)
-        except _NOT_UNDERSTOOD as error:
-            unknown.append(f"{cell_type}: {_reason(error)}")
+        except NOT_UNDERSTOOD as error:
+            unknown.append(f"{cell_type}: {reason_of(error)}")
     counted: dict[str, dict[Pair, Projection]] = {}
     for name, rule in _in_order(_nodes(tree, "connectivity")):
         try:
             counted[name] = count_rule(name, rule, Counted(tree, counted))
-        except _NOT_UNDERSTOOD as error:
-            unknown.append(f"{name}: {_reason(error)}")
+        except NOT_UNDERSTOOD as error:
+            unknown.append(f"{name}: {reason_of(error)}")
     for name, hook in _nodes(tree, "after_connectivity").items():
         try:
             _multiply(hook, counted)
-        except _NOT_UNDERSTOOD as error:
-            unknown.append(f"{name}: {_reason(error)}")
+        except NOT_UNDERSTOOD as error:
+            unknown.append(f"{name}: {reason_of(error)}")
     return CircuitSize(cells, _by_tag(counted), tuple(unknown))
 
 
@@ -148,5 +147,6 @@ def _by_tag(counted: dict[str, dict[Pair, Projection]]) -> dict[str, Projection]
     }
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Why something could not be counted, for people."""
     return str(error) if isinstance(error, Uncounted) else f"not understood ({type(error).__name__}: {error})"

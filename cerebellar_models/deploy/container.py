@@ -104,9 +104,9 @@ def run_command(engine: Engine, image: str, program: Sequence[str], folder: Path
     """Command that runs a program in the image, as the calling user, with ``folder`` as ``/work``."""
     if engine.is_apptainer:
         binds = ["--bind", f"{folder}:/work", "--pwd", "/work"] if folder else []
-        return [engine.command, "exec", *binds, image, *program]
+        return [engine.command, "--quiet", "exec", *binds, image, *program]
     command, *arguments = program
-    return [*_docker_run(engine, folder), "--entrypoint", command, image, *arguments]
+    return [*_docker_run(engine, folder), "--network", "none", "--entrypoint", command, image, *arguments]
 
 
 def shell_command(engine: Engine, image: str, folder: Path) -> list[str]:
@@ -121,7 +121,7 @@ def _docker_run(engine: Engine, folder: Path | None) -> list[str]:
     who = ["--userns=keep-id"] if engine.name == "podman" and os.getuid() != 0 else []
     mount = ["--volume", f"{folder}:/work"] if folder else []
     user = f"{os.getuid()}:{os.getgid()}"
-    return [engine.command, "run", "--rm", "--init", "--network", "none", *who, "--user", user, *mount]
+    return [engine.command, "run", "--rm", "--init", *who, "--user", user, *mount]
 
 
 def build(engine: Engine, target: str, options: Sequence[str]) -> None:

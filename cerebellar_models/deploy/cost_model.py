@@ -47,6 +47,7 @@ class CompileCost:
     seconds_per_pair: float
     seconds_per_contact: float
     storage_mb: float
+    storage_kb_per_job: float
     storage_bytes_per_contact: float
 
 

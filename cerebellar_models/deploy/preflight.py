@@ -120,7 +120,7 @@ def main() -> int:
     if reason is None:
         return 0
     if is_first_rank(os.environ):
-        print(reason, file=sys.stderr, flush=True)
+        print(reason, flush=True)  # the other stream is for launchers and engines
     else:  # a launcher ends all ranks when one fails: let that be the one that says why
         time.sleep(_SPEAK_FIRST_S)
     return 1

@@ -99,24 +99,30 @@ def _write_set(file: h5py.File, projection: Contacts, blocks: dict, length: int)
         block.attrs.update(runs | {"chunk_list": [[0, 0, 0]]})
 
 
-def trace(quantity: str, values: list[list[float]], cells=(0, 1), cell_type="granule_cell") -> Trace:
-    """What a multimeter read every 0.1 ms in pA; ``values`` has a row for each sample."""
+def trace(
+    quantity: str, values: list[list[float]], cells=(0, 1), cell_type="granule_cell", duration=1000.0
+) -> Trace:
+    """What a multimeter read in pA; ``values`` has a row for each sample, which share out the duration (ms)."""
     return Trace(
         recorder="multimeter",
         cell_type=cell_type,
         quantity=quantity,
         unit="pA",
-        step=0.1,
+        step=duration / len(values),
         cells=np.array(cells, dtype=np.int64),
         values=np.array(values, dtype=float),
     )
 
 
 def write_recording(
-    path: Path, shares: list[list[Recording | Trace]], run: str = "run-1", reached: float = 1000.0
+    path: Path,
+    shares: list[list[Recording | Trace]],
+    run: str = "run-1",
+    reached: float = 1000.0,
+    duration: float = 1000.0,
 ) -> Path:
-    """One simulation of 1000 ms in one file. Each share is what one MPI rank recorded."""
-    simulation = TREE["simulations"]["basal_activity"]
+    """One simulation in one file. Each share is what one MPI rank recorded."""
+    simulation = TREE["simulations"]["basal_activity"] | {"duration": duration}
     block = Block(
         name="basal_activity", sim_name="basal_activity", bsb_simulation_id=run, config=json.dumps(simulation)
     )

@@ -120,7 +120,7 @@ def test_what_a_multimeter_read_comes_back_rank_by_rank(tmp_path):
         "granule_cell",
         "I_syn_ampa",
         "pA",
-        pytest.approx(0.1),
+        pytest.approx(1000 / 3),
     )
     assert ampa.cells.tolist() == [1, 2, 4]
     assert ampa.values.tolist() == [[2, 7, 1], [4, 8, 3], [6, 9, 5]]
@@ -139,6 +139,13 @@ def test_ranks_that_stopped_at_different_times_are_told(tmp_path):
     with pytest.raises(RunError) as error:
         read_activity(path)
     assert "damaged" in one_line(error, path)
+
+
+def test_a_multimeter_that_stopped_early_is_told(tmp_path):
+    path = write_recording(tmp_path / "r.nio", [[trace("V_m", [[1, 2]] * 50, duration=500.0), SPIKES]])
+    with pytest.raises(RunError) as error:
+        read_activity(path)
+    assert "multimeter holds V_m of 500 of 1000 ms only" in one_line(error, path)
 
 
 def test_different_runs_are_not_mixed(tmp_path):

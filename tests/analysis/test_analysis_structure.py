@@ -42,7 +42,7 @@ def test_cells_against_targets():
 
 
 def test_a_configuration_counted_otherwise_has_no_targets():
-    elsewhere = TREE | {"cell_types": {name: {"spatial": {"count": 5}} for name in COUNTS}}
+    elsewhere = TREE | {"cell_types": {name: {"spatial": {"density_key": "inside"}} for name in COUNTS}}
     cells = structure(CircuitData(elsewhere, COUNTS, {}, ())).cells
     assert [(cell.count, cell.target, cell.deviation) for cell in cells] == [
         (5, None, None),

@@ -24,7 +24,7 @@ def triangle(start: float, peak: float, end: float, height: float) -> np.ndarray
 def currents(**courses: np.ndarray) -> dict:
     """Each course in two cells that differ by a tenth."""
     return {
-        getattr(fp, name): trace(getattr(fp, name), np.outer(course, [0.9, 1.1]))
+        getattr(fp, name): trace(getattr(fp, name), np.outer(course, [0.9, 1.1]), duration=TIMES[-1])
         for name, course in courses.items()
     }
 
@@ -107,7 +107,7 @@ def test_other_quantities_make_no_field_potential():
 
 def test_the_report_shows_it(tmp_path):
     traces = currents(AMPA=triangle(122, 124, 130, 10.0), NMDA=0 * TIMES, GABA=0 * TIMES)
-    recorded = write_recording(tmp_path / "r.nio", [list(traces.values())])
+    recorded = write_recording(tmp_path / "r.nio", [list(traces.values())], duration=400.0)
     files = write_report(
         Path(tmp_path / "out"), write_circuit(tmp_path / "c.hdf5"), {"basal_activity": recorded}, {}
     )

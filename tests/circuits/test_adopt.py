@@ -112,6 +112,24 @@ def test_labels_the_bundled_file_lacks_are_named():
 
 
 @pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ({"rule": "one_to_one", "synapses": [{"model": "gap_junction", "weight": 14.3}]}, True),
+        ({"rule": "one_to_one", "synapses": [{"model": "static_synapse", "weight": 1}]}, False),
+        ({"synapses": [{"model": "gap_junction", "weight": 0.9}]}, False),
+    ],
+    ids=["cells with themselves", "no gap junction", "by contacts"],
+)
+def test_gap_junctions_that_couple_nothing_are_told(model, told):
+    tree = {
+        "network": {},
+        "simulations": {"a": {"simulator": "nest", "connection_models": {"gap_goc": model}}},
+    }
+    hints = [hint for hint in adopted(tree).hints if "GapJunctions" in hint]
+    assert [hint.partition(":")[0] for hint in hints] == ["simulations.a.connection_models.gap_goc"] * told
+
+
+@pytest.mark.parametrize(
     ("tree", "says"),
     [
         ({"colour": "blue"}, "is no BSB configuration"),

@@ -5,10 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import yaml
 from circuit_file import CircuitFile
+from expected_connections import SCATTER, missed
 
 from cerebellar_models.circuits.catalogue import load_species, morphology_manifest
 from cerebellar_models.circuits.choices import choose
@@ -16,32 +16,12 @@ from cerebellar_models.circuits.compose import compose
 from cerebellar_models.circuits.size import circuit_size
 
 MOUSE = load_species("mouse")
-# Of what a tiny circuit holds, beside the scatter of small numbers: 8 Purkinje and 9 Golgi cells are two off at times.
+# Of what a tiny circuit holds, beside the scatter of small numbers.
 TOLERANCE = 0.25
-SCATTER = 4.0  # standard deviations of a count
 
 
 def tree(**choices) -> dict:
     return compose(MOUSE, choose(MOUSE, **choices), morphology_manifest())
-
-
-def counted(circuit: CircuitFile) -> dict[str, tuple[int, int]]:
-    """Connected pairs of cells, and contacts, of each set of connections."""
-    return {
-        name: (len(np.unique(np.column_stack((before[:, 0], after[:, 0])), axis=0)), len(before))
-        for name, (before, after) in circuit.connections.items()
-    }
-
-
-def missed(expected, circuit: CircuitFile, tolerance: float) -> dict[str, tuple]:
-    """Projections whose pairs or contacts are further off than that."""
-    found = {}
-    for name, (pairs, contacts) in counted(circuit).items():
-        projection = expected.projections[name]
-        allowed = tolerance + SCATTER / np.sqrt(projection.pairs)
-        if max(abs(pairs / projection.pairs - 1), abs(contacts / projection.contacts - 1)) > allowed:
-            found[name] = (pairs, round(projection.pairs), contacts, round(projection.contacts))
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """What can be said of the images without building them: linters, and that the two definitions say the same."""
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -54,7 +55,7 @@ def test_both_definitions_take_the_same_arguments_with_the_same_defaults():
 
 def _steps(commands: list[str]) -> list[str]:
     step = re.compile(
-        r"install-system\.sh (?:build|runtime)|(?:build-nest|install-python|install-package)\.sh|sbom\.py"
+        r"install-system\.sh (?:build|runtime)|(?:build-nest|install-python|install-package|configure-mpi)\.sh|sbom\.py"
     )
     return [found for command in commands for found in step.findall(command)]
 
@@ -64,7 +65,7 @@ def test_both_definitions_call_the_same_scripts_in_the_same_order():
     definition = (CONTAINERS / "cerebellar-models.def").read_text()
     docker = _steps(re.findall(r"^RUN .*$", dockerfile, re.MULTILINE))
     assert docker == _steps(re.findall(r"^%post\n(?: .*\n)+", definition, re.MULTILINE))
-    assert len(docker) == 6
+    assert len(docker) == 7
 
 
 def test_the_dockerfile_sets_what_environment_sh_sets():
@@ -95,3 +96,19 @@ def test_wrong_use_is_refused_with_the_reason(script, arguments, says, tmp_path)
     assert done.returncode != 0
     assert says in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_wheels_of_nest_are_offered_whole_however_many_builds_start_at_once(tmp_path):
+    kept = tmp_path / "cache/cerebellar-models/nest-mpi/nest3-key"
+    kept.mkdir(parents=True)
+    (kept / "nest.whl").write_bytes(b"x" * 5_000_000)
+    script = tmp_path / "containers/offer-nest.sh"
+    script.parent.mkdir()
+    script.write_text((CONTAINERS / "offer-nest.sh").read_text())
+    own = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    running = [subprocess.Popen(["sh", script], env=own) for _ in range(8)]
+    assert [process.wait() for process in running] == [0] * 8
+    offered = tmp_path / "build/nest-mpi/nest3-key"
+    assert [path.name for path in offered.iterdir()] == ["nest.whl"]
+    assert (offered / "nest.whl").stat().st_size == 5_000_000
+    assert {path.name for path in (tmp_path / "build").iterdir()} == {"nest-mpi"}

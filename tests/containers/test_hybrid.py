@@ -116,4 +116,4 @@ def test_a_rank_that_does_not_see_the_launchers_folder_says_what_to_bind(apptain
         check=False,
     )
     assert done.returncode != 0
-    assert "bind it with --bind" in done.stderr
+    assert "bind it with --bind" in done.stdout

@@ -47,7 +47,7 @@ packages = {d.name: d.version for d in m.distributions()}
 commands = sorted(os.listdir(os.path.dirname(sys.executable)))
 mpi = subprocess.run(["mpirun", "--version"], capture_output=True, text=True).stdout.split("\\n")[0]
 names = ("CEREBELLAR_MODELS_IMAGE", "PATH", "XDG_CACHE_HOME", "XDG_DATA_HOME", "CXX", "PYTHONNOUSERSITE",
-         "PYNEST_QUIET", "OMPI_MCA_btl_vader_single_copy_mechanism", "OMPI_ALLOW_RUN_AS_ROOT")
+         "PYNEST_QUIET", "OMPI_MCA_osc", "UCX_TLS", "OMPI_ALLOW_RUN_AS_ROOT")
 debian = subprocess.run(["dpkg-query", "-W"], capture_output=True, text=True).stdout.split("\\n")
 print(json.dumps([packages, commands, mpi, sys.version, {n: os.environ.get(n) for n in names}, debian]))
 """
@@ -90,6 +90,19 @@ def test_nest_and_its_module_run_on_two_ranks_in_apptainer(apptainer, sif):
 
 
 CHECKS = {"versions", "files", "mpi", "hdf5", "neuron", "nest", "circuit", "simulation"}
+
+
+def test_what_a_site_says_of_mpi_wins_over_the_image(apptainer, sif):
+    """Between nodes that share a kernel, and on networks that need it, UCX has to be told."""
+    site = {
+        "UCX_TLS": "^posix",
+        "OMPI_MCA_osc": "^pt2pt",
+        "OMPI_MCA_btl_vader_single_copy_mechanism": "emulated",
+    }
+    inside = _ok(apptainer.run(sif, "env", **site)).splitlines()
+    assert {f"{name}={value}" for name, value in site.items()} <= set(inside)
+    parameters = "ompi_info --param osc all --parsable --level 9 | grep '^mca:osc:base:param:osc:value'"
+    assert _ok(apptainer.run(sif, "sh", "-c", parameters)).strip().endswith(":ucx")
 
 
 def test_both_images_find_themselves_in_order(docker, image, apptainer, sif, tmp_path):

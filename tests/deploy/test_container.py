@@ -78,6 +78,24 @@ def test_apptainer_files_go_to_apptainer_by_whatever_name_it_has(cli, engine, tm
     assert json.loads((tmp_path / "result.json").read_text())["passed"] is True
 
 
+@pytest.mark.parametrize(
+    ("name", "image", "command"),
+    [
+        (
+            "docker",
+            [],
+            "ran run --rm --init --user {user} --volume {cwd}:/work --interactive --tty --entrypoint bash",
+        ),
+        ("apptainer", ["x.sif"], "ran shell --bind {cwd}:/work --pwd /work x.sif"),
+    ],
+)
+def test_a_shell_opens_in_the_current_folder(cli, engine, tmp_path, name, image, command):
+    engine(name)
+    (tmp_path / "x.sif").touch()
+    done = cli("image", "shell", *image)
+    assert command.format(user=f"{os.getuid()}:{os.getgid()}", cwd=tmp_path) in done.stdout
+
+
 def test_a_failed_check_fails_the_command_and_is_named(cli, engine):
     engine("docker", passed=False)
     done = cli("image", "test")

@@ -185,3 +185,31 @@ def test_an_estimate_names_what_it_leaves_out(model):
     strange["connectivity"]["gap_goc"] = {**strange["connectivity"]["gap_goc"], "strategy": "my.own.Rule"}
     for stage in ("compile", "simulate", "report"):
         assert estimate(strange, model, stage).unknown == ("gap_goc: rule my.own.Rule is not known",)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"simulator": "neuron"}, "simulation mine: nothing is known about simulator neuron"),
+        ({"duration": "long"}, "simulation mine: not understood (ValueError"),
+        ({"cell_models": 1}, "simulation mine: not understood (TypeError"),
+        ({"devices": {"noise": None}}, "simulation mine: not understood"),
+    ],
+    ids=str,
+)
+def test_simulations_that_are_not_understood_are_named(model, change, says):
+    strange = tree(preset="tiny", simulations=["basal_activity"])
+    strange["simulations"] = {"mine": strange["simulations"]["basal_activity"] | change}
+    (unknown,) = estimate(strange, model, "simulate").unknown
+    assert unknown.startswith(says)
+
+
+@pytest.mark.parametrize("name", ["cortex.yaml", "granular_layer.json", "older.yaml"])
+def test_configurations_of_the_published_package_have_estimates(model, name):
+    published = yaml.safe_load((Path(__file__).parents[1] / "compatibility" / name).read_text())
+    for stage in ("compile", "simulate", "report"):
+        if stage == "simulate" and not published.get("simulations"):
+            continue
+        cost = estimate(published, model, stage)
+        assert cost.memory_mb_per_rank > 100
+        assert all("morphology" in reason for reason in cost.unknown), cost.unknown

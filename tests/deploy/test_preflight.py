@@ -93,4 +93,4 @@ def test_started_without_a_launcher_it_fails_and_starts_no_mpi(mpi_installed):
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr.count("\n") == 1 and "would be alone" in done.stderr
+    assert done.stdout.count("\n") == 1 and "would be alone" in done.stdout

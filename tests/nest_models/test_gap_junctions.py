@@ -1,11 +1,17 @@
 """Coupled E-GLIF neurons against their equations, integrated together by Runge-Kutta."""
 
+import json
+import os
+import subprocess
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from eglif_cells import CELLS as ALPHA_CELLS
+from support import missing
 from test_eglif_multirec import CELLS as MULTIREC_CELLS
+
+from cerebellar_models.deploy import launch
 
 STEP = 0.01  # ms, of the reference
 NEVER = 1e9  # mV, a threshold out of reach
@@ -186,3 +192,71 @@ def test_a_receptor_is_refused(nest):
     synapse = {"synapse_model": "gap_junction", "weight": 1.0, "receptor_type": 1}
     with pytest.raises(Exception, match=r"[Rr]eceptor"):
         nest.Connect(neurons[0], neurons[1], {"rule": "one_to_one", "make_symmetric": True}, synapse)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_cells_coupled_to_themselves_are_as_if_alone(nest, model):
+    """What the published configuration asks for, as BSB connects it."""
+    neurons = nest.Create(model, 2, params=GOLGI[model] | QUIET[model])
+    synapse = {"synapse_model": "gap_junction", "weight": 14.3}
+    rule = {"rule": "one_to_one", "make_symmetric": True}
+    nest.Connect(neurons[0], neurons[0], rule, nest.CollocatedSynapses(synapse))
+    meter = nest.Create("multimeter", params={"record_from": ["V_m"], "interval": 0.1})
+    nest.Connect(meter, neurons)
+    nest.Simulate(50.0)
+    events = meter.get("events")
+    coupled, alone = (events["V_m"][events["senders"] == neuron.global_id] for neuron in neurons)
+    assert np.ptp(alone) > 1
+    assert np.abs(coupled - alone).max() < 0.01
+
+
+# A ring of coupled cells; each rank writes the traces of its own.
+ON_RANKS = """
+import json, sys
+import cerebellar_models.nest_models
+import nest
+nest.Install("cerebmodule")
+nest.set(resolution=0.1)
+meters = []
+for model, cell in json.loads(sys.argv[1]).items():
+    neurons = nest.Create(model, 7, params=cell)
+    ids = neurons.tolist()
+    for i, neuron in enumerate(neurons):
+        neuron.set(I_e=cell["I_e"] + 15.0 * i)
+    pre, post = ids, ids[1:] + ids[:1]
+    synapse = {"synapse_model": "gap_junction", "weight": [2.7] * 14}
+    nest.Connect(pre + post, post + pre, "one_to_one", synapse, return_synapsecollection=False)
+    meters.append(nest.Create("multimeter", params={"record_from": ["V_m"], "interval": 1.0}))
+    nest.Connect(meters[-1], neurons)
+nest.Simulate(100.0)
+found = {}
+for meter in meters:
+    events = meter.get("events")
+    for sender, potential in zip(events["senders"].tolist(), events["V_m"].tolist()):
+        found.setdefault(sender, []).append(potential)
+with open(f"{sys.argv[2]}-{nest.Rank()}.json", "w") as file:
+    json.dump(found, file)
+"""
+
+
+@pytest.mark.mpi
+def test_ranks_change_nothing(tmp_path):
+    python = os.environ.get("CEREBELLAR_MODELS_MPI_PYTHON", "")
+    if not os.access(python, os.X_OK):
+        missing("CEREBELLAR_MODELS_MPI_PYTHON names no Python with a NEST that has MPI")
+    cells = json.dumps({model: GOLGI[model] | QUIET[model] for model in MODELS})
+    found = {}
+    for ranks in (1, 2):
+        command = launch.on_ranks([python, "-c", ON_RANKS, cells, str(tmp_path / str(ranks))], ranks)
+        done = subprocess.run(
+            command, env=launch.environment(), capture_output=True, text=True, timeout=300, check=False
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        shares = [json.loads((tmp_path / f"{ranks}-{rank}.json").read_text()) for rank in range(ranks)]
+        assert all(shares)
+        found[ranks] = {cell: trace for share in shares for cell, trace in share.items()}
+        assert sum(map(len, shares)) == len(found[ranks]) == 7 * len(MODELS)
+    for cell, trace in found[1].items():
+        assert (
+            np.abs(np.array(trace) - found[2][cell]).max() < 1e-3
+        )  # ten times the tolerance of the iteration

@@ -1,5 +1,6 @@
 """Each part compiles and simulates, one population of a single recorded cell among them."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -7,8 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 from circuit_file import CircuitFile
+from support import command_line
 
-from cerebellar_models.analysis.read import read_activity
+from cerebellar_models.analysis.read import read_activity, read_circuit
 from cerebellar_models.circuits.catalogue import load_species, morphology_manifest
 from cerebellar_models.circuits.choices import choose
 from cerebellar_models.circuits.compose import compose
@@ -75,3 +77,74 @@ def test_microzones_simulate_with_a_recorder_each(tmp_path, nest_installed):
         assert plus | minus == set(range(counts[cell_type]))
         assert abs(len(plus) - len(minus)) <= 1
         assert not plus & minus
+
+
+def test_the_field_potential_follows_the_volley(tmp_path, nest_installed):
+    """All mossy fibres fire at 1000.1 ms and excite the granule cells two synapses later, as the report tells."""
+    flags = ["--size", "60", "80", "--neuron-model", "eglif_multirec", "--simulation", "lfp_stimulus"]
+    flags += ["--synapse-model", "multirec_static_synapse", "--duration", "1100"]
+    run = command_line("run", *flags, "-o", "run", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    (potential,) = report["simulations"][0]["field_potentials"]
+    assert potential["cell_type"] == "granule_cell"
+    assert potential["stimulus_ms"] == pytest.approx(1000.1)
+    # 0.0039 granule cells per µm3 in a sphere of 10 µm: 16, as chance has it.
+    assert 5 <= potential["cells"] <= 30
+    summed, weighted = potential["responses"]
+    assert summed["amplitude"] < 0
+    assert 1.9 < summed["latency_ms"] < 5
+    assert 0.2 < summed["half_width_ms"] < 20
+    assert weighted["latency_ms"] == pytest.approx(summed["latency_ms"] + 6.0, abs=1.0)
+    assert weighted["amplitude"] > 0
+    assert "Field potential" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_gap_junctions_of_a_circuit_go_both_ways(tmp_path, nest_installed):
+    """Each pair of Golgi cells with contacts is coupled once each way, with 0.9 nS for each of its contacts."""
+    choices = choose(
+        MOUSE,
+        size=(200, 100),
+        simulations=["basal_activity"],
+        synapse_model="static_gap_junctions",
+        duration=50.0,
+        threads=2,
+    )
+    tree = compose(MOUSE, choices, morphology_manifest())
+    # Only what the test is about, to compile in seconds.
+    tree["connectivity"] = {"gap_goc": {**tree["connectivity"]["gap_goc"], "affinity": 1.0}}
+    simulation = tree["simulations"]["basal_activity"]
+    simulation["connection_models"] = {"gap_goc": simulation["connection_models"]["gap_goc"]}
+    (tmp_path / "circuit.yaml").write_text(yaml.safe_dump(tree))
+    bsb(tmp_path, "compile", "circuit.yaml", "-v1", "--clear")
+    (projection,) = read_circuit(tmp_path / "cerebellum.hdf5").projections
+    contacts: dict[frozenset, int] = {}
+    for pre, post in zip(projection.pre_cells.tolist(), projection.post_cells.tolist(), strict=True):
+        contacts[frozenset((pre, post))] = contacts.get(frozenset((pre, post)), 0) + 1
+    assert contacts
+    script = f"""
+import json, nest
+from bsb_nest.adapter import NestAdapter
+run = NestAdapter.run
+def tell(self, *simulations):
+    populations = {{model.name: nodes for model, nodes in self.simdata[simulations[0]].populations.items()}}
+    found = nest.GetConnections(synapse_model="gap_junction").get(["source", "target", "weight"])
+    first = populations["golgi_cell"][0].global_id
+    rows = [[s - first, t - first, w] for s, t, w in zip(found["source"], found["target"], found["weight"])]
+    open({str(tmp_path / "found.json")!r}, "w").write(json.dumps(rows))
+    return run(self, *simulations)
+NestAdapter.run = tell
+import runpy, sys
+sys.argv = ["bsb", "simulate", "cerebellum.hdf5", "basal_activity", "-o", "results", "-v1"]
+runpy.run_module("bsb", run_name="__main__", alter_sys=True)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = {(pre, post): weight for pre, post, weight in json.loads((tmp_path / "found.json").read_text())}
+    expected = {}
+    for pair, count in contacts.items():
+        pre, post = sorted(pair)
+        expected[pre, post] = expected[post, pre] = pytest.approx(0.9 * count)
+    assert found == expected
