@@ -26,7 +26,7 @@ from cerebellar_models.deploy.run_folder import RunFolder, RunRecord, installed_
 
 SCRIPTS = Path(__file__).with_name("cluster")
 # How long something may take that takes some seconds; a wait, not a measure.
-PATIENCE_S = 240
+PATIENCE_S = 600
 # More ranks than cores: let them give way to each other.
 QUIET_MPI = {"OMPI_MCA_mpi_yield_when_idle": "1", "OMPI_ALLOW_RUN_AS_ROOT": "1"}
 # A component of the circuit that does, on every rank, what a file says: how to hang, or fail, on purpose.
