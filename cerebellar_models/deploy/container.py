@@ -186,9 +186,8 @@ def preflight(engine: Engine, image: str, launcher: Sequence[str], ranks: int) -
     in_image = run_command(engine, image, ["python", "-m", "cerebellar_models.deploy.preflight", str(ranks)])
     done = subprocess.run([*launcher, *in_image], capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        said = next(
-            (line for line in done.stderr.splitlines() if line.strip(" -")), f"status {done.returncode}"
-        )
+        lines = [line for line in (*done.stdout.splitlines(), *done.stderr.splitlines()) if line.strip(" -")]
+        said = lines[0] if lines else f"status {done.returncode}"
         raise RunError(f"image preflight: {said}")
     return f"{outside} outside, {inside} in the image"
 
