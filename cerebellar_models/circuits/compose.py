@@ -123,10 +123,26 @@ def _pair_suffixes(rule: Tree) -> list[str]:
 
 
 def _synapses(sets: dict[str, Tree], name: str, state: str) -> Tree:
-    """A set's rows for a state, over those of the set it extends."""
-    chosen = sets[name]
-    base = _synapses(sets, chosen["extends"], state) if "extends" in chosen else {}
-    return {**base, **_for_state(chosen["synapses"], state)}
+    """A set's rows for a state, over those of the sets it extends."""
+    rows: Tree = {}
+    for chosen in _lineage("synapse model", sets, name):
+        rows |= _for_state(chosen["synapses"], state)
+    return rows
+
+
+def _lineage(kind: str, offered: dict[str, Tree], name: str) -> list[Tree]:
+    """What ``name`` extends, from the first that extends nothing to itself.
+
+    :raises UserError: it extends something that is not there, or itself.
+    """
+    names = [name]
+    while (above := offered[names[0]].get("extends")) is not None:
+        if above not in offered:
+            raise UserError(f"{kind}: '{names[0]}' extends '{above}', of which there is no file")
+        if above in names:
+            raise UserError(f"{kind}: '{above}' extends itself: {' -> '.join(reversed([above, *names]))}")
+        names.insert(0, above)
+    return [offered[each] for each in names]
 
 
 def _for_state(tables: dict[str, Tree], state: str) -> Tree:
@@ -143,16 +159,14 @@ def _for_state(tables: dict[str, Tree], state: str) -> Tree:
 
 
 def _paradigm(paradigms: dict[str, Tree], name: str, state: str) -> Tree:
-    """A paradigm over the one it extends, its devices as the state has them; an empty device removes one."""
-    paradigm = paradigms[name]
-    changes = paradigm.get("states", {}).get(state, {})
-    base = _paradigm(paradigms, paradigm["extends"], state) if "extends" in paradigm else {"devices": {}}
-    devices = base["devices"] | paradigm["devices"]
-    return {
-        **base,
-        **paradigm,
-        "devices": {key: {**device, **changes.get(key, {})} for key, device in devices.items() if device},
-    }
+    """A paradigm over those it extends, its devices as the state has them; an empty device removes one."""
+    merged: Tree = {"devices": {}}
+    for paradigm in _lineage("simulation", paradigms, name):
+        changes = paradigm.get("states", {}).get(state, {})
+        devices = merged["devices"] | paradigm["devices"]
+        devices = {key: {**device, **changes.get(key, {})} for key, device in devices.items() if device}
+        merged = {**merged, **paradigm, "devices": devices}
+    return merged
 
 
 def _device(device: Tree, circuit: Tree) -> Tree:

@@ -137,6 +137,32 @@ def test_a_bad_species_is_named(toy, spoil, says):
     assert says in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("folder", "file", "kind"),
+    [("synapses", "plain", "synapse model"), ("paradigms", "noise", "simulation")],
+)
+@pytest.mark.parametrize(
+    ("extends", "says"),
+    [
+        ({"{file}": "nowhere"}, "'{file}' extends 'nowhere', of which there is no file"),
+        ({"{file}": "{file}"}, "'{file}' extends itself: {file} -> {file}"),
+        ({"{file}": "b", "b": "{file}"}, "'{file}' extends itself: {file} -> b -> {file}"),
+    ],
+    ids=["nothing", "itself", "in a circle"],
+)
+def test_what_extends_in_a_circle_or_nothing_is_one_line(toy, monkeypatch, folder, file, kind, extends, says):
+    monkeypatch.chdir(toy)
+    text = (toy / "toy" / folder / f"{file}.yaml").read_text()
+    head = text[: len(text) - len(text.lstrip())]
+    for name, above in extends.items():
+        changed = toy / "toy" / folder / f"{name.format(file=file)}.yaml"
+        changed.write_text(f"{head}extends: {above.format(file=file)}{text}")
+    result = CliRunner().invoke(main, ["configure", "--species", "toy", "--simulation", "noise"])
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1), result.output
+    assert f"{kind}: {says.format(file=file)}" in result.stderr
+    assert not Path("circuit.yaml").exists()
+
+
 def test_a_missing_folder_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv(OWN_FOLDERS, str(tmp_path / "gone"))
     with pytest.raises(UserError, match="there is no folder"):
