@@ -1,7 +1,7 @@
 #include "eglif_cond_alpha_multisyn.h"
 
 #include "eglif_alpha_dynamics.h"
-#include "eglif_node.h"
+#include "eglif_node_impl.h"
 
 using Neuron = cerebellum::EglifNode< cerebellum::alpha::Model >;
 

@@ -1,7 +1,7 @@
 #include "eglif_multirec.h"
 
 #include "eglif_multirec_dynamics.h"
-#include "eglif_node.h"
+#include "eglif_node_impl.h"
 
 using Neuron = cerebellum::EglifNode< cerebellum::multirec::Model >;
 
