@@ -10,7 +10,7 @@ export XDG_CACHE_HOME="$CEREBELLAR_MODELS_PREFIX/cache" XDG_DATA_HOME="$CEREBELL
 # The compiler's name is part of the module's key.
 export CXX=g++
 # A job's TMPDIR need not be in the image; Open MPI and Python want one that is.
-[ -w "${TMPDIR:-/tmp}" ] || TMPDIR=/tmp
+[ -w "${TMPDIR:-/tmp}" ] || export TMPDIR=/tmp
 # These are written at run time, by whoever the user is. Others may write to /tmp, and what lies here is run.
 CEREBELLAR_MODELS_TMP=${TMPDIR:-/tmp}/cerebellar-models-$(id -u)
 # shellcheck disable=SC3067  # -O: dash, bash and the shell of Apptainer have it
