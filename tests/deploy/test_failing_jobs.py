@@ -1,7 +1,10 @@
 """What job scripts do when something is wrong around them; their Python is a stub that writes down what it is asked."""
 
 import json
+import os
+import signal
 import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -186,3 +189,26 @@ def test_a_marker_of_other_seeds_is_no_longer_the_tasks(tmp_path):
     assert main(["begin", str(tmp_path), "simulate-0"]) == 0
     marker = marker_of(tmp_path, second)
     assert marker is not None and marker.starts == 1
+
+
+def test_a_rank_that_hangs_while_mpi_starts_says_so(tmp_path):
+    """As with a launcher of another kind; here MPI is a stub."""
+    (tmp_path / "mpi4py").mkdir()
+    (tmp_path / "mpi4py" / "__init__.py").touch()
+    (tmp_path / "mpi4py" / "MPI.py").write_text(
+        "import time\nprint('starting', flush=True)\ntime.sleep(600)\n"
+    )
+    command = [sys.executable, "-m", "cerebellar_models.deploy.world_size", "2"]
+    with subprocess.Popen(
+        command,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as rank:
+        assert rank.stdout is not None and rank.stderr is not None
+        assert rank.stdout.readline() == "starting\n"
+        rank.send_signal(signal.SIGUSR2)
+        told = [rank.stderr.readline() for _ in range(2)]
+        rank.kill()
+    assert "MPI.py" in told[1]
