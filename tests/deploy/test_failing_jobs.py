@@ -212,3 +212,22 @@ def test_a_rank_that_hangs_while_mpi_starts_says_so(tmp_path):
         told = [rank.stderr.readline() for _ in range(2)]
         rank.kill()
     assert "MPI.py" in told[1]
+
+
+@pytest.mark.parametrize("runtime", ["docker", "podman"])
+def test_a_container_ends_with_its_client(runtime, scripts, tmp_path):
+    """Killing the client of a daemon leaves what it started."""
+    client = tmp_path / "bin" / runtime
+    client.write_text(
+        '#!/bin/bash\nprintf "%s\\n" "$*" >>"$ASKED"\n[ "$1" != ps ] || echo c1\n'
+        '[[ $* != *"bsb compile"* ]] || { trap "" TERM USR2; exec sleep 60; }\n'
+    )
+    client.chmod(0o755)
+    of = plan(site(scheduler="local", launcher="none", runtime=runtime), nodes=1, ranks=1, ranks_per_node=1)
+    limits = {"CEREBELLAR_MODELS_WATCHDOG_S": "2", "CEREBELLAR_MODELS_GRACE_S": "1"}
+    assert scripts(of, "compile.sh", **limits).returncode != 0
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert "kill c1" in asked
+    (started,) = (line for line in asked if "bsb compile" in line)
+    label = next(word for word in started.split() if word.startswith("--label="))
+    assert f"ps -q --filter {label[2:]}" in asked
