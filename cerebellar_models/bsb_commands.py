@@ -42,6 +42,7 @@ from bsb.cli.commands import BaseCommand
 from bsb.cli.commands._commands import BsbCompile, BsbReconfigure, BsbSimulate
 from bsb.config import types
 from bsb.services import MPI
+from bsb.simulation.adapter import FixedStepProgressController
 from bsb.simulation.simulation import Simulation
 from bsb.storage import Storage
 
@@ -143,6 +144,7 @@ def _prepare_simulation(context: Any) -> None:
         return
     if os.environ.get("CEREBELLAR_MODELS_PROGRESS"):
         os.environ |= progress_environment(simulation["duration"])
+        end_steps_with_simulation()
     nest = nest_installation()
     if nest is None:
         raise UserError(f"NEST is not installed: {install_hint('nest')}")
@@ -158,6 +160,16 @@ def _prepare_simulation(context: Any) -> None:
     _unlock_before_nest_ends()
     if seed := os.environ.get("CEREBELLAR_MODELS_SEED"):
         _seed_nest(seed)
+
+
+def end_steps_with_simulation() -> None:
+    """BSB 8.0 simulates past the end if the steps in which it tells its progress do not divide the duration."""
+    next_step = FixedStepProgressController.get_next_checkpoint
+
+    def next_step_or_end(self):
+        return min(next_step(self), self._adapter._duration)
+
+    FixedStepProgressController.get_next_checkpoint = next_step_or_end
 
 
 def _leave_circuit_unwritten() -> None:

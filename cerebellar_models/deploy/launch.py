@@ -1,5 +1,6 @@
 """The one place that starts processes: BSB commands, alone or on MPI ranks, with their output in a log."""
 
+import math
 import os
 import shutil
 import subprocess
@@ -59,11 +60,8 @@ def environment() -> dict[str, str]:
 
 
 def progress_environment(duration: float) -> dict[str, str]:
-    """Has BSB tell the time it has reached. Its steps run past the end unless they divide the duration (ms)."""
-    if not float(duration).is_integer():
-        return {}
-    steps = max(steps for steps in range(1, _PROGRESS_STEPS + 1) if int(duration) % steps == 0)
-    return {"BSB_SIM_PROGRESS": str(int(duration) // steps)}
+    """Has BSB tell the time it has reached, in steps of whole ms; the last ends with the duration (ms)."""
+    return {"BSB_SIM_PROGRESS": str(max(1, math.ceil(duration / _PROGRESS_STEPS)))}
 
 
 def run(

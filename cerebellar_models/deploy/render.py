@@ -18,8 +18,10 @@ from cerebellar_models.deploy.job_plan import JobPlan, JobStage
 from cerebellar_models.errors import UserError
 from cerebellar_models.extras import install_hint
 
-# Silence of a log that is taken for a hang, in s. A simulation tells its progress 20 times, BSB each of its jobs.
-WATCHDOG_S = 3600
+# Silence of a log taken for a hang, in s, and as a share of the walltime: whichever is longer. BSB tells of each
+# of its jobs, and a simulation that fits into its walltime tells its progress 20 times in it.
+_LEAST_WATCHDOG_S = 3600
+_WATCHDOG_SHARE = 1 / 4
 # Tasks of an array where a site publishes no limit: SLURM's own default of MaxArraySize.
 _ARRAY_LIMIT = 1000
 # Old versions of PBS refuse longer names, and all of them refuse quotes.
@@ -35,6 +37,35 @@ _FORWARDED = (
     "CEREBELLAR_MODELS_PROGRESS",
 )
 _VARIABLE = re.compile(r"\$(?:[A-Za-z_]\w*|\{[A-Za-z_]\w*\})")
+# Variables of the scripts a site's expressions may use, and those that are the scripts' own.
+_GIVEN = {"RUN", "JOB", "NODES", "RANKS", "RANKS_PER_NODE", "THREADS"}
+_OWN = {
+    "STAGE",
+    "INDEX",
+    "NAME",
+    "HOSTS",
+    "LOG",
+    "MARKER",
+    "MARKED",
+    "PARTIAL",
+    "PRODUCT",
+    "STAGED",
+    "REASON",
+    "READY",
+}
+_OWN |= {
+    "LAUNCHED",
+    "STOPPED_AT",
+    "IN",
+    "ALONE",
+    "RANKED",
+    "LAUNCH",
+    "PYTHON",
+    "WATCHDOG_S",
+    "GRACE_S",
+    "WALLTIME_S",
+}
+_OWN |= {"SIMULATION", "SEED"}
 _DIRECTIVE_VALUE = re.compile(r"[\w.:@%+=/,*&|\[\]()~-]+", re.ASCII)
 
 
@@ -49,8 +80,10 @@ class Chunk:
 def render(plan: JobPlan) -> dict[str, str]:
     """Text of each file by its path in the run folder.
 
-    :raises UserError: a value cannot stand in a directive, or Jinja2 is not installed.
+    :raises UserError: a value cannot stand in a directive, a variable is one of the scripts' own, or Jinja2 is not
+        installed.
     """
+    _check_variables(plan)
     environment = _environment()
     shared = _shared_values(plan)
     folder = plan.site.scheduler
@@ -62,6 +95,30 @@ def render(plan: JobPlan) -> dict[str, str]:
     if shared["runtime"] == "container-engine":
         files["jobs/environment.toml"] = environment.get_template("environment.toml.j2").render(shared)
     return files
+
+
+def _check_variables(plan: JobPlan) -> None:
+    """What a site means by a variable is not what the scripts have put into it."""
+    site, options = plan.site, plan.options
+    for name in site.environment:
+        if name in _OWN | _GIVEN:
+            raise UserError(f"environment: {name} is a variable of the job scripts; give it another name")
+    expressions = {
+        "environment": site.environment.values(),
+        "scratch": (site.scratch,),
+        "binds": site.binds,
+        "runtime_options": site.runtime_options,
+        "launcher_options": site.launcher_options,
+        "module_uses": site.module_uses,
+        "image": (options.image,),
+        "python": (options.python,),
+    }
+    for key, values in expressions.items():
+        for variable in _VARIABLE.findall(" ".join(filter(None, values))):
+            if variable.strip("${}") in _OWN:
+                raise UserError(
+                    f"{key}: {variable} is the job scripts' own; only {', '.join(sorted(_GIVEN))} are given"
+                )
 
 
 def quote(value: object) -> str:
@@ -168,7 +225,6 @@ def _shared_values(plan: JobPlan) -> dict[str, Any]:
         "modules": (*site.modules, *options.modules),
         "environment": sorted(site.environment.items()),
         "forwarded": (*_FORWARDED, *sorted(site.environment), *_locking(site.hdf5_locking)),
-        "watchdog_s": WATCHDOG_S,
         "scratch": site.scratch if options.stage_on_scratch else None,
         "scheduler_signals": site.scheduler == "slurm",
         "chunks": chunks(len(simulate.tasks), limit) if simulate else [],
@@ -189,6 +245,7 @@ def _locking(locks: bool) -> tuple[str, ...]:
 def _stage_values(plan: JobPlan, stage: JobStage) -> dict[str, Any]:
     return {
         "stage": stage,
+        "watchdog_s": max(_LEAST_WATCHDOG_S, int(stage.walltime_s * _WATCHDOG_SHARE)),
         "job_name": job_name(plan.circuit, stage.name),
         "directives": list(_directives(plan, stage)),
         "raw_directives": (*plan.site.directives, *stage.directives, *plan.options.directives),
@@ -215,6 +272,7 @@ def _directives(plan: JobPlan, stage: JobStage) -> Iterator[tuple[str, str, obje
             ("-q ", "queue", stage.partition),
             (site.filesystems_option, "filesystems", options.filesystems),
             ("-M ", "mail", options.mail),
+            ("-m ", "mail", "ae" if options.mail else None),
         ]
     yield from ((option, key, value) for option, key, value in given if value)
 

@@ -28,6 +28,8 @@ _REASONS = {
     "cancelled": "it was cancelled",
     "hang": "nothing new in its log for too long: a hang; the log has the stack of each rank",
     "world size": "MPI did not start as many ranks as were asked for",
+    "preflight": "the launcher does not know the MPI of the image; the log says what to change",
+    "set-up failed": "its set-up failed; the log says how",
     "copy": "the results could not be copied back from scratch",
 }
 _STOPPED = ("walltime", "cancelled")
@@ -50,6 +52,8 @@ class Marker:
     """how often it has begun"""
     usage: dict[str, float] = field(default_factory=dict)
     """MB of memory: of the largest rank and of the fullest node"""
+    folder: str | None = None
+    """of the results, which tells two tasks of the same index apart when the seeds have changed"""
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,12 @@ def read_marker(run: Path, name: str) -> Marker | None:
     return None
 
 
+def marker_of(run: Path, task: PlannedTask) -> Marker | None:
+    """The task's marker; None also if the run was rendered anew and the marker is of another task of this name."""
+    marker = read_marker(run, task.name)
+    return None if marker and marker.folder not in (None, task.folder) else marker
+
+
 def _write_marker(run: Path, name: str, marker: Marker) -> None:
     marker_path(run, name).parent.mkdir(parents=True, exist_ok=True)
     write_atomically(marker_path(run, name), json.dumps(asdict(marker), indent=2) + "\n")
@@ -104,7 +114,7 @@ def is_done(folder: RunFolder, task: PlannedTask) -> bool:
         return folder.circuit.exists()
     if task.stage == "simulate":
         return task.folder is not None and (folder.results / task.folder).exists()
-    marker = read_marker(folder.path, task.name)
+    marker = marker_of(folder.path, task)
     done = marker is not None and marker.state == "done"
     return done and (task.stage != "report" or folder.report.exists())
 
@@ -116,8 +126,9 @@ def begin(run: Path, name: str, job: str, hosts: str) -> int:
     if is_done(folder, task):
         print(f"{name}: done before")
         return DONE_BEFORE
-    before = read_marker(run, name)
-    marker = Marker("running", job, hosts, time.time(), starts=before.starts + 1 if before else 1)
+    before = marker_of(run, task)
+    starts = before.starts + 1 if before else 1
+    marker = Marker("running", job, hosts, time.time(), starts=starts, folder=task.folder)
     _write_marker(run, name, marker)
     try:
         _check_earlier(folder, tasks, task)
@@ -143,7 +154,7 @@ def _check_earlier(folder: RunFolder, tasks: list[PlannedTask], task: PlannedTas
     """PBS starts what waits for an array although a part of it failed."""
     for earlier in tasks:
         if earlier.stage in task.after and not is_done(folder, earlier):
-            marker = read_marker(folder.path, earlier.name)
+            marker = marker_of(folder.path, earlier)
             state = f"{marker.state}: {marker.reason}" if marker and marker.reason else "it left nothing"
             raise RunError(f"{earlier.name} has to be done first ({state})")
 
@@ -160,7 +171,7 @@ def end(run: Path, name: str, status: int, reason: str) -> int:
     """The exit status of the job: that of its work, or 1 if what it left is not whole."""
     folder = RunFolder(run)
     task = _named(planned_tasks(run), name)
-    marker = read_marker(run, name) or Marker("running", "", platform.node(), time.time())
+    marker = marker_of(run, task) or Marker("running", "", platform.node(), time.time(), folder=task.folder)
     if reason == "begin" and marker.state == "failed":
         return 1
     scratch = run / f".{name}.partial"

@@ -3,12 +3,15 @@
 With the wrong kind of PMI a launcher starts N programs of one rank each, all of which would do the whole work.
 """
 
+import faulthandler
 import platform
+import signal
 import sys
 
 
 def main() -> int:
     """0 if MPI counts as many ranks as the first argument says, otherwise 1."""
+    faulthandler.register(signal.SIGUSR2, all_threads=True)  # starting MPI is where a wrong launcher hangs
     from mpi4py.MPI import COMM_WORLD
 
     wanted, found = int(sys.argv[1]), COMM_WORLD.Get_size()

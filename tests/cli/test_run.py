@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support import command_line
@@ -171,8 +173,30 @@ def test_a_report_older_than_its_results_is_written_anew(finished, cli):
     assert (folder / "report.html").stat().st_mtime_ns > before
 
 
-@pytest.mark.parametrize("duration", [100, 120, 1000, 7, 0.5, 2000.0])
-def test_progress_steps_divide_the_duration(duration):
-    step = progress_environment(duration).get("BSB_SIM_PROGRESS")
-    assert step is None or float(duration) % float(step) == 0
-    assert step is not None or not float(duration).is_integer()
+@pytest.mark.parametrize("duration", [100, 120, 997, 1000, 1000.5, 7, 0.5, 2000.0])
+def test_a_simulation_tells_its_progress_and_ends_when_it_should(duration, monkeypatch, tmp_path):
+    """A prime number of ms is as long as any other: silence is taken for a hang."""
+    from bsb.simulation.adapter import FixedStepProgressController, SimulatorAdapter
+
+    from cerebellar_models.bsb_commands import end_steps_with_simulation
+
+    step = FixedStepProgressController.get_next_checkpoint
+    monkeypatch.setattr(FixedStepProgressController, "get_next_checkpoint", step)  # undone at the end
+    end_steps_with_simulation()
+    adapter = SimpleNamespace(
+        _duration=duration, current_checkpoint=0, comm=SimpleNamespace(get_rank=lambda: 0)
+    )
+    with (tmp_path / "log").open("w") as log:
+        monkeypatch.setattr(sys, "stdout", log)
+        controller = FixedStepProgressController(
+            [], adapter, float(progress_environment(duration)["BSB_SIM_PROGRESS"])
+        )
+        adapter._controllers = [controller]
+        times = []
+        for time_ms, controllers in SimulatorAdapter.get_next_checkpoint(adapter):
+            SimulatorAdapter.execute_checkpoints(adapter, controllers)
+            times.append(time_ms)
+    assert times[-1] == duration
+    assert all(float(time_ms).is_integer() for time_ms in times[:-1])
+    assert max(after - before for before, after in pairwise([0, *times])) <= max(1, duration / 20 + 1)
+    assert (tmp_path / "log").read_text().count("progress: ") == len(times) <= 20

@@ -78,11 +78,11 @@ def test_what_a_sites_file_says_reaches_the_commands_word_for_word(value, shape)
         circuit=value,
     )
     stubs = """
-        set -- ; STAGE=compile INDEX= NODES=1 RANKS=1 RANKS_PER_NODE=1 THREADS=1 SECONDS=0 JOB=1 HOSTS=n
+        set -- ; STAGE=compile INDEX= NODES=1 RANKS=1 RANKS_PER_NODE=1 THREADS=1 WATCHDOG_S=1 SECONDS=0 JOB=1 HOSTS=n
         module() { printf '%s\\0' "$@"; }
     """
     told = read_back(
-        f'{stubs}\n{render(of)["jobs/common.sh"]}\nprintf \'%s\\0\' "$NAMED" "$PYTHON" "${{RANKED[@]}}"'
+        f'{stubs}\n{render(of)["jobs/common.sh"]}\nprepare\nprintf \'%s\\0\' "$NAMED" "$PYTHON" "${{RANKED[@]}}"'
     ).split("\0")
     assert told[:4] == ["use", value, "load", value]
     assert told[4] == value

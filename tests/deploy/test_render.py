@@ -16,7 +16,7 @@ from support import missing
 
 from cerebellar_models.bundle import bundle_folder
 from cerebellar_models.deploy.job_plan import JobPlan
-from cerebellar_models.deploy.render import chunks, job_name, render, walltime
+from cerebellar_models.deploy.render import _GIVEN, _OWN, chunks, job_name, render, walltime
 from cerebellar_models.deploy.sites import load_site
 from cerebellar_models.errors import UserError
 
@@ -190,6 +190,10 @@ def test_ranks_are_counted_before_work(name):
     files = RENDERED[name]
     common = files["jobs/common.sh"]
     assert common.index("deploy.world_size") < common.index('watch "${RANKED[@]}" "$@"')
+    # A launcher of another kind than the image's MPI can hang as soon as that is started.
+    assert PLANS[name].site.runtime == "none" or common.index("deploy.preflight") < common.index(
+        "deploy.world_size"
+    )
     for stage in ("compile", "simulate"):
         assert "\non_ranks " in files[f"jobs/{stage}.sh"]
 
@@ -204,8 +208,9 @@ def test_nothing_of_bsb_starts_beside_the_launcher():
 
 def test_a_dependent_goes_with_the_one_it_waits_for():
     submit = RENDERED["slurm-arrays"]["jobs/submit.sh"]
-    for line in submit.splitlines():
-        assert "--dependency=" not in line or "--kill-on-invalid-dep=yes" in line
+    dependent = [line for line in submit.splitlines() if "--dependency=" in line]
+    assert dependent
+    assert all("--kill-on-invalid-dep=yes" in line for line in dependent)
 
 
 def test_arrays_are_split_at_the_limit_of_the_site():
@@ -234,3 +239,45 @@ def test_what_no_directive_can_carry_is_refused(value):
     if not value.isprintable():
         with pytest.raises(UserError, match="directives"):
             render(plan(given=options(directives=(value,))))
+
+
+@pytest.mark.parametrize(
+    ("facts", "key"),
+    [
+        ({"environment": {"REASON": "x"}}, "environment"),
+        ({"environment": {"RUN": "x"}}, "environment"),
+        ({"scratch": "${PRODUCT}/x"}, "scratch"),
+        ({"binds": ("$LOG",)}, "binds"),
+    ],
+)
+def test_a_variable_of_the_scripts_own_is_refused(facts, key):
+    with pytest.raises(UserError, match=f"^{key}: "):
+        render(plan(site(**facts)))
+
+
+def test_every_global_of_the_scripts_is_known_to_be_theirs():
+    for files in RENDERED.values():
+        for path in ("jobs/common.sh", "jobs/simulate.sh"):
+            for line in files[path].splitlines():
+                if re.match(r"\s*[A-Z_]+\+?=", line):
+                    line = re.sub(r"\(.*|#.*", "", line)
+                    assert set(re.findall(r"\b([A-Z_]+)=", line)) <= _OWN | _GIVEN, line
+
+
+@pytest.mark.parametrize(("walltime_s", "watchdog_s"), [(600, 3600), (48 * 3600, 12 * 3600)])
+def test_a_long_stage_may_be_silent_for_longer(walltime_s, watchdog_s):
+    text = render(plan(walltime_s=walltime_s))["jobs/simulate.sh"]
+    assert f" WATCHDOG_S={watchdog_s}\n" in text
+
+
+def test_pbs_writes_mail_only_if_told_when():
+    at = site(scheduler="pbs", launcher="mpirun", launcher_options=())
+    text = render(plan(at, options(mail="a@b.org")))["jobs/compile.sh"]
+    assert "#PBS -M a@b.org\n#PBS -m ae\n" in text
+
+
+def test_podman_keeps_the_users_id():
+    """Otherwise it is another on the host, which may not write into the run folder."""
+    at = site(scheduler="local", launcher="mpirun", launcher_options=(), runtime="podman")
+    assert "--userns=keep-id" in render(plan(at))["jobs/common.sh"]
+    assert "--userns" not in RENDERED["local-docker"]["jobs/common.sh"]

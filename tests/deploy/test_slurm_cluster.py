@@ -286,8 +286,11 @@ def test_a_killed_rank_ends_the_job(cluster, new_run):
     cluster.jobs("submit", run, "compile")
     log = run / "logs" / "compile.log"
     cluster.until(run, lambda told: log.exists() and log.read_text().count("hanging") == 4)
+    killed = time.time()
     os.kill(ranks_of(run)[0], signal.SIGKILL)
     told = cluster.finished(run)
+    marker = json.loads((run / "jobs" / "state" / "compile.json").read_text())
+    assert marker["ended"] - killed < 60  # what is promised: not the walltime, and not the watchdog's hour
     assert told["compile"]["state"] == "failed"
     assert "Killed" in log.read_text()
     assert ranks_of(run) == []

@@ -19,12 +19,13 @@ requeue() { # Once: a stage starts again from its beginning, and would meet the 
   echo "=== $NAME: this site does not requeue; submit it again with: cerebellar-models jobs resume"
 }
 # shellcheck disable=SC2034  # some launchers do without some of these
-STAGE=compile NODES=2 RANKS=4 RANKS_PER_NODE=2 THREADS=1
+STAGE=compile NODES=2 RANKS=4 RANKS_PER_NODE=2 THREADS=1 WATCHDOG_S=3600
 INDEX=''
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . jobs/common.sh
 
+open_log
 begin
 # It writes into the folder it runs in.
 # shellcheck disable=SC2016  # for the shell on the rank
-on_ranks sh -c 'cd -- "$0" && exec "$@"' "$WORK" "$PYTHON" -m bsb compile "$RUN/circuit.yaml" -v4 --clear
+on_ranks sh -c 'cd -- "$0" && exec "$@"' "$PRODUCT" "$PYTHON" -m bsb compile "$RUN/circuit.yaml" -v4 --clear

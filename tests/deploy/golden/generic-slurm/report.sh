@@ -19,10 +19,11 @@ requeue() { # Once: a stage starts again from its beginning, and would meet the 
   echo "=== $NAME: this site does not requeue; submit it again with: cerebellar-models jobs resume"
 }
 # shellcheck disable=SC2034  # some launchers do without some of these
-STAGE=report NODES=1 RANKS=1 RANKS_PER_NODE=1 THREADS=1
+STAGE=report NODES=1 RANKS=1 RANKS_PER_NODE=1 THREADS=1 WATCHDOG_S=3600
 INDEX=''
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . jobs/common.sh
 
+open_log
 begin
 watch "${ALONE[@]}" "$PYTHON" -m cerebellar_models report "$RUN"

@@ -1,38 +1,49 @@
 # Sourced by the job scripts of this run: what made-up asks for, and the steps the stages share.
 # On the host it needs bash and the scheduler; Python and the package are in the image, where there is one.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2153,SC2317  # the script that sources this sets, uses and calls the rest
 set -euo pipefail
 
 RUN=$PWD NAME=$STAGE${INDEX:+-$INDEX}
 LOG=$RUN/logs/$NAME.log                    # what the ranks say; it is to grow
+MARKER=$RUN/jobs/state/$NAME.json          # how it went
 PARTIAL=$RUN/.$NAME.partial                # results lie here until they are whole
-WATCHDOG_S=${CEREBELLAR_MODELS_WATCHDOG_S:-3600} # a log that is silent for so long is a hang
-GRACE_S=${CEREBELLAR_MODELS_GRACE_S:-20}   # from asking the ranks to stop to killing them
-REASON='' LAUNCHED='' STOPPED_AT=''
+PRODUCT=$PARTIAL                           # where the ranks write them
+STAGED=''                                  # or on scratch, in a folder this script has made
+REASON='' LAUNCHED='' STOPPED_AT='' READY='' MARKED=''
+IN=() ALONE=() RANKED=() PYTHON=false      # until prepare says what they are
 
-export PYTHONUNBUFFERED=1 PYNEST_QUIET=1 OMP_NUM_THREADS=$THREADS
-export CEREBELLAR_MODELS_USAGE=$PARTIAL/usage # each rank leaves the memory it used
-# BSB's locks are one-sided communication. Of Open MPI 4's ways to it, this one fails between nodes, and is tried first.
-export OMPI_MCA_osc=${OMPI_MCA_osc:-^pt2pt}
-export HDF5_USE_FILE_LOCKING=FALSE # this file system cannot lock; only one rank at a time writes
+prepare() { # What the site asks for, and how it starts a program: in an image, on ranks.
+  export PYTHONUNBUFFERED=1 PYNEST_QUIET=1 OMP_NUM_THREADS=$THREADS
+  export CEREBELLAR_MODELS_USAGE=$PARTIAL/usage # each rank leaves the memory it used
+  # BSB's locks are one-sided communication. Of Open MPI 4's ways to it, this one fails between nodes, and is tried first.
+  export OMPI_MCA_osc=${OMPI_MCA_osc:-^pt2pt}
+  export HDF5_USE_FILE_LOCKING=FALSE # this file system cannot lock; only one rank at a time writes
+  WATCHDOG_S=${CEREBELLAR_MODELS_WATCHDOG_S:-$WATCHDOG_S} # a log that is silent for so long is a hang
+  GRACE_S=${CEREBELLAR_MODELS_GRACE_S:-20}                # from asking the ranks to stop to killing them
 
-IN=(docker run --rm --init --network=host --user="$(id -u):$(id -g)" --volume="$RUN:$RUN" --workdir="$RUN")
-for name in OMPI_MCA_osc PYTHONUNBUFFERED PYNEST_QUIET OMP_NUM_THREADS CEREBELLAR_MODELS_USAGE CEREBELLAR_MODELS_SEED CEREBELLAR_MODELS_THREADS CEREBELLAR_MODELS_PROGRESS HDF5_USE_FILE_LOCKING; do IN+=(--env "$name"); done
-IN+=(cerebellar-models)
-ALONE=("${IN[@]}")
-PYTHON=python
+  IN=(docker run --rm --init --network=host --label="cerebellar-models=$JOB-$NAME" --user="$(id -u):$(id -g)" --volume="$RUN:$RUN" --workdir="$RUN")
+  for name in OMPI_MCA_osc PYTHONUNBUFFERED PYNEST_QUIET OMP_NUM_THREADS CEREBELLAR_MODELS_USAGE CEREBELLAR_MODELS_SEED CEREBELLAR_MODELS_THREADS CEREBELLAR_MODELS_PROGRESS HDF5_USE_FILE_LOCKING; do IN+=(--env "$name"); done
+  IN+=(cerebellar-models)
+  ALONE=("${IN[@]}")
+  PYTHON=python
 
-LAUNCH=(mpirun -np "$RANKS" --map-by "ppr:$RANKS_PER_NODE:node:pe=$THREADS")
-RANKED=("${IN[@]}" "${LAUNCH[@]}")
-signal_ranks() { kill -s "$1" "$LAUNCHED" || true; }
+  LAUNCH=(mpirun -np "$RANKS" --map-by "ppr:$RANKS_PER_NODE:node:pe=$THREADS")
+  RANKED=("${IN[@]}" "${LAUNCH[@]}")
+  signal_ranks() { kill -s "$1" "$LAUNCHED" || true; }
+}
 
-begin() { # Checks what this stage needs and marks it as running, before anything is computed.
+open_log() { # First of all: whatever fails from here on is said in the log, and marked.
   mkdir -p logs jobs/state
   exec >>"$LOG" 2>&1
   echo "=== $NAME: job $JOB on $HOSTS, $(date)"
+  MARKED=$(cat "$MARKER" 2>/dev/null || true)
   trap 'stop walltime' USR1
   trap 'stop cancelled' TERM INT
   trap finish EXIT
+}
+
+begin() { # Checks what this stage needs and marks it as running, before anything is computed.
+  prepare
   command -v docker >/dev/null || {
     echo "no docker on $HOSTS: name the module that brings it (--module), or copy this folder to where it is"
     REASON="no docker"
@@ -43,8 +54,8 @@ begin() { # Checks what this stage needs and marks it as running, before anythin
     trap - EXIT # done before
     exit 0
   }
-  WORK=$PARTIAL
-  mkdir -p "$PARTIAL/usage" "$WORK"
+  mkdir -p "$PARTIAL/usage"
+  READY=yes
 }
 
 stop() { # Asks the ranks to end; watch sees to it that they do.
@@ -54,6 +65,7 @@ stop() { # Asks the ranks to end; watch sees to it that they do.
 }
 
 on_ranks() { # Runs a command on the ranks, once it is sure that they are as many as were asked for.
+  watch "${RANKED[@]}" "$PYTHON" -m cerebellar_models.deploy.preflight "$RANKS" || { REASON=${REASON:-preflight}; return 1; }
   watch "${RANKED[@]}" "$PYTHON" -m cerebellar_models.deploy.world_size "$RANKS" || {
     REASON=${REASON:-world size}
     return 1
@@ -79,7 +91,11 @@ watch() { # Runs a command until it ends, the job has to stop, or the log has be
       stop hang
     fi
     if [ -z "$REASON" ] && ((SECONDS >= WALLTIME_S - 120)); then stop walltime; fi
-    if [ -n "$REASON" ] && ((SECONDS - STOPPED_AT >= GRACE_S)); then kill -KILL "$LAUNCHED" 2>/dev/null || true; fi
+    if [ -n "$REASON" ] && ((SECONDS - STOPPED_AT >= GRACE_S)); then
+      kill -KILL "$LAUNCHED" 2>/dev/null || true
+      # That was the client; what it had started goes on.
+      docker ps -q --filter "label=cerebellar-models=$JOB-$NAME" | xargs -r docker kill || true
+    fi
   done
   local status=0
   wait "$LAUNCHED" || status=$?
@@ -92,12 +108,16 @@ finish() { # Whatever has happened: whole results get their final names, and a m
   local status=$?
   trap - EXIT
   trap '' USR1 TERM INT
+  if [ -z "$READY" ]; then # modules, environment or the first check
+    ((status != 0)) || status=1
+    REASON=${REASON:-set-up failed}
+  fi
   echo "=== $NAME: ended with status $status${REASON:+ ($REASON)}, $(date)"
   "${ALONE[@]}" "$PYTHON" -m cerebellar_models.deploy.task end "$RUN" "$NAME" --status "$status" --reason "$REASON" || {
-    status=1
-    [ -e "jobs/state/$NAME.json" ] || # Python itself did not start
+    ((status != 0)) || status=1
+    [ "$(cat "$MARKER" 2>/dev/null || true)" != "$MARKED" ] || # Python itself did not start, or knows no such task
       printf '{"state": "failed", "job": "%s", "hosts": "%s", "started": %s, "reason": "%s"}\n' \
-        "$JOB" "$HOSTS" "$(date +%s)" "${REASON:-Python does not start}; see logs/$NAME.log" >"jobs/state/$NAME.json"
+        "$JOB" "$HOSTS" "$(date +%s)" "${REASON:-Python does not start}; see logs/$NAME.log" >"$MARKER"
   }
   if [ "$REASON" = walltime ]; then requeue; fi
   exit "$status"

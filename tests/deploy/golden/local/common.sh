@@ -1,43 +1,54 @@
 # Sourced by the job scripts of this run: what local asks for, and the steps the stages share.
 # On the host it needs bash and the scheduler; Python and the package are in the image, where there is one.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2153,SC2317  # the script that sources this sets, uses and calls the rest
 set -euo pipefail
 
 RUN=$PWD NAME=$STAGE${INDEX:+-$INDEX}
 LOG=$RUN/logs/$NAME.log                    # what the ranks say; it is to grow
+MARKER=$RUN/jobs/state/$NAME.json          # how it went
 PARTIAL=$RUN/.$NAME.partial                # results lie here until they are whole
-WATCHDOG_S=${CEREBELLAR_MODELS_WATCHDOG_S:-3600} # a log that is silent for so long is a hang
-GRACE_S=${CEREBELLAR_MODELS_GRACE_S:-20}   # from asking the ranks to stop to killing them
-REASON='' LAUNCHED='' STOPPED_AT=''
+PRODUCT=$PARTIAL                           # where the ranks write them
+STAGED=''                                  # or on scratch, in a folder this script has made
+REASON='' LAUNCHED='' STOPPED_AT='' READY='' MARKED=''
+IN=() ALONE=() RANKED=() PYTHON=false      # until prepare says what they are
 
-export PYTHONUNBUFFERED=1 PYNEST_QUIET=1 OMP_NUM_THREADS=$THREADS
-export CEREBELLAR_MODELS_USAGE=$PARTIAL/usage # each rank leaves the memory it used
-# BSB's locks are one-sided communication. Of Open MPI 4's ways to it, this one fails between nodes, and is tried first.
-export OMPI_MCA_osc=${OMPI_MCA_osc:-^pt2pt}
+prepare() { # What the site asks for, and how it starts a program: in an image, on ranks.
+  export PYTHONUNBUFFERED=1 PYNEST_QUIET=1 OMP_NUM_THREADS=$THREADS
+  export CEREBELLAR_MODELS_USAGE=$PARTIAL/usage # each rank leaves the memory it used
+  # BSB's locks are one-sided communication. Of Open MPI 4's ways to it, this one fails between nodes, and is tried first.
+  export OMPI_MCA_osc=${OMPI_MCA_osc:-^pt2pt}
+  WATCHDOG_S=${CEREBELLAR_MODELS_WATCHDOG_S:-$WATCHDOG_S} # a log that is silent for so long is a hang
+  GRACE_S=${CEREBELLAR_MODELS_GRACE_S:-20}                # from asking the ranks to stop to killing them
 
-IN=()
-ALONE=()
-PYTHON=python3
+  IN=()
+  ALONE=()
+  PYTHON=python3
 
-LAUNCH=(mpirun -np "$RANKS" --map-by "ppr:$RANKS_PER_NODE:node:pe=$THREADS")
-for name in PYTHONUNBUFFERED PYNEST_QUIET OMP_NUM_THREADS CEREBELLAR_MODELS_USAGE CEREBELLAR_MODELS_SEED CEREBELLAR_MODELS_THREADS CEREBELLAR_MODELS_PROGRESS; do LAUNCH+=(-x "$name"); done
-RANKED=("${LAUNCH[@]}" "${IN[@]}")
-signal_ranks() { kill -s "$1" "$LAUNCHED" || true; }
+  LAUNCH=(mpirun -np "$RANKS" --map-by "ppr:$RANKS_PER_NODE:node:pe=$THREADS")
+  for name in PYTHONUNBUFFERED PYNEST_QUIET OMP_NUM_THREADS CEREBELLAR_MODELS_USAGE CEREBELLAR_MODELS_SEED CEREBELLAR_MODELS_THREADS CEREBELLAR_MODELS_PROGRESS; do LAUNCH+=(-x "$name"); done
+  RANKED=("${LAUNCH[@]}" "${IN[@]}")
+  signal_ranks() { kill -s "$1" "$LAUNCHED" || true; }
+}
 
-begin() { # Checks what this stage needs and marks it as running, before anything is computed.
+open_log() { # First of all: whatever fails from here on is said in the log, and marked.
   mkdir -p logs jobs/state
   exec >>"$LOG" 2>&1
   echo "=== $NAME: job $JOB on $HOSTS, $(date)"
+  MARKED=$(cat "$MARKER" 2>/dev/null || true)
   trap 'stop walltime' USR1
   trap 'stop cancelled' TERM INT
   trap finish EXIT
+}
+
+begin() { # Checks what this stage needs and marks it as running, before anything is computed.
+  prepare
   "${ALONE[@]}" "$PYTHON" -m cerebellar_models.deploy.task begin "$RUN" "$NAME" --job "$JOB" --hosts "$HOSTS" || {
     (($? == 100)) || { REASON=${REASON:-begin}; exit 1; }
     trap - EXIT # done before
     exit 0
   }
-  WORK=$PARTIAL
-  mkdir -p "$PARTIAL/usage" "$WORK"
+  mkdir -p "$PARTIAL/usage"
+  READY=yes
 }
 
 stop() { # Asks the ranks to end; watch sees to it that they do.
@@ -72,7 +83,9 @@ watch() { # Runs a command until it ends, the job has to stop, or the log has be
       stop hang
     fi
     if [ -z "$REASON" ] && ((SECONDS >= WALLTIME_S - 120)); then stop walltime; fi
-    if [ -n "$REASON" ] && ((SECONDS - STOPPED_AT >= GRACE_S)); then kill -KILL "$LAUNCHED" 2>/dev/null || true; fi
+    if [ -n "$REASON" ] && ((SECONDS - STOPPED_AT >= GRACE_S)); then
+      kill -KILL "$LAUNCHED" 2>/dev/null || true
+    fi
   done
   local status=0
   wait "$LAUNCHED" || status=$?
@@ -85,12 +98,16 @@ finish() { # Whatever has happened: whole results get their final names, and a m
   local status=$?
   trap - EXIT
   trap '' USR1 TERM INT
+  if [ -z "$READY" ]; then # modules, environment or the first check
+    ((status != 0)) || status=1
+    REASON=${REASON:-set-up failed}
+  fi
   echo "=== $NAME: ended with status $status${REASON:+ ($REASON)}, $(date)"
   "${ALONE[@]}" "$PYTHON" -m cerebellar_models.deploy.task end "$RUN" "$NAME" --status "$status" --reason "$REASON" || {
-    status=1
-    [ -e "jobs/state/$NAME.json" ] || # Python itself did not start
+    ((status != 0)) || status=1
+    [ "$(cat "$MARKER" 2>/dev/null || true)" != "$MARKED" ] || # Python itself did not start, or knows no such task
       printf '{"state": "failed", "job": "%s", "hosts": "%s", "started": %s, "reason": "%s"}\n' \
-        "$JOB" "$HOSTS" "$(date +%s)" "${REASON:-Python does not start}; see logs/$NAME.log" >"jobs/state/$NAME.json"
+        "$JOB" "$HOSTS" "$(date +%s)" "${REASON:-Python does not start}; see logs/$NAME.log" >"$MARKER"
   }
   if [ "$REASON" = walltime ]; then requeue; fi
   exit "$status"

@@ -14,10 +14,11 @@ requeue() {
   echo "=== $NAME: submit it again with: cerebellar-models jobs resume"
 }
 # shellcheck disable=SC2034  # some launchers do without some of these
-STAGE=models NODES=1 RANKS=1 RANKS_PER_NODE=1 THREADS=1 WALLTIME_S=3600
+STAGE=models NODES=1 RANKS=1 RANKS_PER_NODE=1 THREADS=1 WATCHDOG_S=3600 WALLTIME_S=3600
 INDEX=''
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . jobs/common.sh
 
+open_log
 begin
 watch "${ALONE[@]}" "$PYTHON" -m cerebellar_models models build

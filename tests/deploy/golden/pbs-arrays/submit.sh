@@ -5,12 +5,29 @@
 # PBS releases what waits for an array although one of its jobs failed: each stage checks the markers of the others.
 set -Eeuo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+(($#)) || set -- models compile simulate report
+refuse() {
+  echo "$1" >&2
+  exit 2
+}
+for wanted in "$@"; do
+  case $wanted in
+    models | compile | simulate | report) ;;
+    simulate=*)
+      [[ $wanted =~ ^simulate=(0|[1-9][0-9]{0,8})(,(0|[1-9][0-9]{0,8}))*$ ]] || refuse "$wanted: wants numbers of tasks, such as simulate=0,2"
+      indices=${wanted#*=}
+      for index in ${indices//,/ }; do
+        ((index < 4)) || refuse "$wanted: there is no task $index; the last is 3"
+      done
+      ;;
+    *) refuse "$wanted is no stage of this run; there are: models compile simulate report" ;;
+  esac
+done
 command -v qsub >/dev/null || {
-  echo "no qsub here: copy this folder to where it is (rsync -a \"$PWD/\" HOST:FOLDER/) and run FOLDER/jobs/submit.sh" >&2
+  printf 'no qsub here: copy this folder to where it is (rsync -a %q HOST:FOLDER/) and run FOLDER/jobs/submit.sh\n' "$PWD/" >&2
   exit 2
 }
 mkdir -p logs jobs/state
-(($#)) || set -- models compile simulate report
 
 declare -A ids # of the jobs submitted now, by stage
 cancel() {
@@ -21,9 +38,11 @@ cancel() {
 trap cancel ERR # all or nothing
 
 submit() { # STAGE AFTER OFFSET [INDICES]
-  local stage=$1 after=$2 offset=$3 indices=${4:-} earlier='' name id
+  local stage=$1 after=$2 offset=$3 indices=${4:-} earlier='' given name id
   for name in $after; do earlier+=${ids[$name]:+:${ids[$name]}}; done
-  id=$(qsub -v "TASK_OFFSET=$offset" ${earlier:+-W "depend=afterok$earlier"} ${indices:+-J "$indices"} "jobs/$stage.sh")
+  given=TASK_OFFSET=$offset # qsub passes on nothing else
+  for name in CEREBELLAR_MODELS_WATCHDOG_S CEREBELLAR_MODELS_GRACE_S; do given+=${!name:+,$name=${!name}}; done
+  id=$(qsub -v "$given" ${earlier:+-W "depend=afterok$earlier"} ${indices:+-J "$indices"} "jobs/$stage.sh")
   ids[$stage]+=${ids[$stage]:+:}$id
   printf '%s\t%s\t%s\t%s\t%s\n' "$stage" "$id" "$offset" "$indices" "$(date +%s)" >>jobs/submitted.tsv
   echo "$stage: job $id${earlier:+ after ${earlier#:}}"
@@ -42,6 +61,5 @@ for wanted in "$@"; do
       for index in ${indices//,/ }; do submit simulate "models compile" "$index"; done
       ;;
     report) submit report "simulate" 0 ;;
-    *) echo "$wanted is no stage of this run; there are: models compile simulate report" >&2; false ;;
   esac
 done

@@ -23,15 +23,20 @@ cd -- "${SLURM_SUBMIT_DIR:?is for sbatch: use jobs/submit.sh}"
 
 JOB=$SLURM_JOB_ID HOSTS=$SLURM_JOB_NODELIST
 requeue() { # Once: a stage starts again from its beginning, and would meet the same end for ever.
-  if ((${SLURM_RESTART_COUNT:-0} == 0)); then scontrol requeue "$JOB"; fi
+  if ((${SLURM_RESTART_COUNT:-0} == 0)); then
+    scontrol requeue "$JOB"
+  else
+    echo "=== $NAME: it was requeued once, and its walltime was too short again: render with a longer one (--walltime), then: cerebellar-models jobs resume"
+  fi
 }
 # shellcheck disable=SC2034  # some launchers do without some of these
-STAGE=compile NODES=2 RANKS=4 RANKS_PER_NODE=2 THREADS=1
+STAGE=compile NODES=2 RANKS=4 RANKS_PER_NODE=2 THREADS=1 WATCHDOG_S=3600
 INDEX=''
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . jobs/common.sh
 
+open_log
 begin
 # It writes into the folder it runs in.
 # shellcheck disable=SC2016  # for the shell on the rank
-on_ranks sh -c 'cd -- "$0" && exec "$@"' "$WORK" "$PYTHON" -m bsb compile "$RUN/circuit.yaml" -v4 --clear
+on_ranks sh -c 'cd -- "$0" && exec "$@"' "$PRODUCT" "$PYTHON" -m bsb compile "$RUN/circuit.yaml" -v4 --clear

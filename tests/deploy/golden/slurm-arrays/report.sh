@@ -23,13 +23,18 @@ cd -- "${SLURM_SUBMIT_DIR:?is for sbatch: use jobs/submit.sh}"
 
 JOB=$SLURM_JOB_ID HOSTS=$SLURM_JOB_NODELIST
 requeue() { # Once: a stage starts again from its beginning, and would meet the same end for ever.
-  if ((${SLURM_RESTART_COUNT:-0} == 0)); then scontrol requeue "$JOB"; fi
+  if ((${SLURM_RESTART_COUNT:-0} == 0)); then
+    scontrol requeue "$JOB"
+  else
+    echo "=== $NAME: it was requeued once, and its walltime was too short again: render with a longer one (--walltime), then: cerebellar-models jobs resume"
+  fi
 }
 # shellcheck disable=SC2034  # some launchers do without some of these
-STAGE=report NODES=1 RANKS=1 RANKS_PER_NODE=1 THREADS=1
+STAGE=report NODES=1 RANKS=1 RANKS_PER_NODE=1 THREADS=1 WATCHDOG_S=3600
 INDEX=''
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . jobs/common.sh
 
+open_log
 begin
 watch "${ALONE[@]}" "$PYTHON" -m cerebellar_models report "$RUN"

@@ -25,20 +25,25 @@ cd -- "${SLURM_SUBMIT_DIR:?is for sbatch: use jobs/submit.sh}"
 JOB=$SLURM_JOB_ID HOSTS=$SLURM_JOB_NODELIST
 INDEX=$((SLURM_ARRAY_TASK_ID + ${TASK_OFFSET:-0}))
 requeue() { # Once: a stage starts again from its beginning, and would meet the same end for ever.
-  if ((${SLURM_RESTART_COUNT:-0} == 0)); then scontrol requeue "$JOB"; fi
+  if ((${SLURM_RESTART_COUNT:-0} == 0)); then
+    scontrol requeue "$JOB"
+  else
+    echo "=== $NAME: it was requeued once, and its walltime was too short again: render with a longer one (--walltime), then: cerebellar-models jobs resume"
+  fi
 }
 # shellcheck disable=SC2034  # some launchers do without some of these
-STAGE=simulate NODES=2 RANKS=4 RANKS_PER_NODE=2 THREADS=1
+STAGE=simulate NODES=2 RANKS=4 RANKS_PER_NODE=2 THREADS=1 WATCHDOG_S=3600
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. jobs/common.sh
+
+open_log
 case $INDEX in
   0) SIMULATION=basal_activity SEED='' ;;
   1) SIMULATION=basal_activity SEED=7 ;;
   2) SIMULATION=mf_stimulus SEED='' ;;
   3) SIMULATION=mf_stimulus SEED=7 ;;
-  *) echo "there is no task $INDEX" >&2; exit 2 ;;
+  *) REASON="there is no task $INDEX"; exit 2 ;;
 esac
-# shellcheck source-path=SCRIPTDIR source=common.sh
-. jobs/common.sh
-
 begin
 export CEREBELLAR_MODELS_SEED=$SEED CEREBELLAR_MODELS_THREADS=$THREADS CEREBELLAR_MODELS_PROGRESS=1
-on_ranks "$PYTHON" -m bsb simulate "$RUN/cerebellum.hdf5" "$SIMULATION" -o "$WORK/results" -v3
+on_ranks "$PYTHON" -m bsb simulate "$RUN/cerebellum.hdf5" "$SIMULATION" -o "$PRODUCT/results" -v3
