@@ -4,6 +4,7 @@ circuit.yaml   cerebellum.hdf5   logs/   results/<simulation>/*.nio   report.htm
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -20,6 +21,8 @@ from cerebellar_models.errors import UserError
 
 _VERSIONED = ("cerebellar-models", "bsb-core", "bsb-nest", "nest-simulator", "nestml", "numpy", "numba")
 _LOCK = ".lock"
+# What flock says on Lustre that is mounted without it.
+_CANNOT_LOCK = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 # What a run that was killed at its start has left.
 _STARTED = {"logs", "circuit.yaml", _LOCK}
 
@@ -89,7 +92,7 @@ class RunFolder:
         return record
 
     def _lock(self) -> None:
-        """Held until this process ends.
+        """Held until this process ends; not at all on a file system that has no locks.
 
         :raises UserError: another run holds it.
         """
@@ -98,6 +101,9 @@ class RunFolder:
             fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise UserError(f"{self.path}: another run is working in it; wait for its end") from error
+        except OSError as error:
+            if error.errno not in _CANNOT_LOCK:
+                raise
 
     def load(self) -> RunRecord:
         """:raises UserError: run.json is missing or not a run record."""
