@@ -14,6 +14,7 @@ from cerebellar_models.circuits.compose import compose
 from cerebellar_models.cli import main
 from cerebellar_models.deploy.cost_model import as_tree, load_cost_model, user_file
 from cerebellar_models.deploy.estimate import estimate
+from cerebellar_models.errors import UserError
 
 MOUSE = load_species("mouse")
 
@@ -151,6 +152,21 @@ def test_what_the_user_has_set_otherwise_stays(tmp_path):
     calibrate(write_run(tmp_path / "run", circuit, used_stages(circuit, 1.0, 2.0)))
     after = load_cost_model("mouse")
     assert (after.models.seconds, after.compile.storage_mb) == (77, 9)
+
+
+def test_a_model_that_says_a_stage_takes_nothing(tmp_path):
+    user_file("mouse").parent.mkdir(parents=True)
+    user_file("mouse").write_text(
+        "compile: {process_mb: 0, seconds: 0}\nmodels: {process_mb: 0, seconds: 0}\n"
+    )
+    stages = {"models": {"state": "done", "seconds": 5, "ranks": 1, "rank_mb": 50}}
+    done = calibrate(write_run(tmp_path / "run", tree(preset="tiny"), stages))
+    assert isinstance(done.exception, UserError)
+    assert "nothing of this run can calibrate the model: models" in str(done.exception)
+    planned = CliRunner().invoke(
+        main, ["jobs", "plan", str(tmp_path / "run" / "circuit.yaml"), "--site", "jusuf"]
+    )
+    assert planned.exit_code == 0, planned.output
 
 
 @pytest.mark.parametrize(
