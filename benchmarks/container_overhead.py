@@ -112,7 +112,7 @@ def run(
             command = [sys.executable, "-c", TIMED, *work]
         else:
             # The caches that the first run fills, which Docker would throw away.
-            in_image = ["env", "NUMBA_CACHE_DIR=/work/numba", "python", "-c", TIMED]
+            in_image = ["env", "NUMBA_CACHE_DIR=/work/numba", "OMP_NUM_THREADS=1", "python", "-c", TIMED]
             if given.ranks > 1:
                 in_image += ["mpirun", "--oversubscribe", "-np", str(given.ranks)]
             in_image += ["python", "-m", "bsb", *arguments]

@@ -55,8 +55,8 @@ else
   set -- --build-arg VERSION="$version" --build-arg REVISION="$revision" "$@"
 fi
 "$apptainer" build "$@" "$work/image.sif" "$definition"
-"$apptainer" exec "$work/image.sif" cat /opt/cerebellar-models/sbom.cdx.json >"$work/sbom.json" 2>/dev/null \
-  || rm -f "$work/sbom.json"
-[ ! -e "$work/sbom.json" ] || mv "$work/sbom.json" "$out.sbom.cdx.json"
+"$apptainer" exec "$work/image.sif" cat /opt/cerebellar-models/sbom.cdx.json >"$work/sbom.json" \
+  || { echo "build-sif.sh: the image was built but cannot be run here" >&2; exit 1; }
+mv "$work/sbom.json" "$out.sbom.cdx.json"
 mv "$work/image.sif" "$out"
 echo "image: $out"

@@ -9,8 +9,12 @@ export PATH="$CEREBELLAR_MODELS_PREFIX/venv/bin:/opt/openmpi/bin:/usr/local/bin:
 export XDG_CACHE_HOME="$CEREBELLAR_MODELS_PREFIX/cache" XDG_DATA_HOME="$CEREBELLAR_MODELS_PREFIX/share"
 # The compiler's name is part of the module's key.
 export CXX=g++
-# These are written at run time, by whoever the user is.
-CEREBELLAR_MODELS_TMP=${TMPDIR:-/tmp}/cerebellar-models-$(id -u)
+# The host's TMPDIR need not be in the image (APPTAINERENV_TMPDIR names one that is).
+export TMPDIR=/tmp
+# These are written at run time, by whoever the user is. Others may write to /tmp, and what lies here is run.
+CEREBELLAR_MODELS_TMP=$TMPDIR/cerebellar-models-$(id -u)
+# shellcheck disable=SC3067  # -O: dash, bash and the shell of Apptainer have it
+mkdir -m 700 "$CEREBELLAR_MODELS_TMP" 2>/dev/null || [ -O "$CEREBELLAR_MODELS_TMP" ] || CEREBELLAR_MODELS_TMP=$(mktemp -d)
 export NUMBA_CACHE_DIR="$CEREBELLAR_MODELS_TMP/numba" MPLCONFIGDIR="$CEREBELLAR_MODELS_TMP/matplotlib"
 # A host's Python packages and NEURON settings are not for this Python.
 unset PYTHONPATH PYTHONHOME PYTHONUSERBASE NRNHOME NEURONHOME CEREBELLAR_MODELS_PREFIX CEREBELLAR_MODELS_TMP

@@ -12,6 +12,7 @@ command -v uv >/dev/null || { echo "lock.sh: no uv: pip install uv" >&2; exit 1;
 export UV_CUSTOM_COMPILE_COMMAND="make lock"
 set -- --quiet --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
   --python-version "$PYTHON_VERSION" --python-platform linux
-uv pip compile "$@" --extra nest --extra neuron --extra parallel --extra report --no-emit-package nest-simulator \
+uv pip compile "$@" --extra nest --extra neuron --extra parallel --extra report --extra deploy \
+  --no-emit-package nest-simulator \
   --output-file containers/requirements.lock pyproject.toml containers/mechanisms.txt
 echo "hatchling" | uv pip compile "$@" --output-file containers/build-requirements.lock -

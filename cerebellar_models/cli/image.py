@@ -34,6 +34,8 @@ def build(engine: str | None, image: str | None, options: tuple[str, ...]) -> No
     OPTIONS after the image go to the engine's own build command, as in: --build-arg NEST_MODELS=full
     """
     container.checkout()
+    if image is not None and image.startswith("-"):
+        options, image = (image, *options), None
     if engine is None and image is not None and image.endswith(".sif"):
         engine = "apptainer"
     found = container.find_engine(*[engine] if engine else [], for_build=True)
@@ -49,6 +51,8 @@ def build(engine: str | None, image: str | None, options: tuple[str, ...]) -> No
 @click.option("--only", metavar="NAME,...", help="Some of the checks.  [default: all]")
 def test(engine: str | None, image: str | None, json_file: Path | None, only: str | None) -> None:
     """Have the image test itself: MPI, NEST, NEURON, HDF5 locks, a small circuit, versions, built files."""
+    if json_file is not None and not os.access(json_file.parent, os.W_OK):
+        raise UserError(f"--json: {json_file.parent} is no folder that can be written to")
     found, name = _found(engine, image)
     result = container.test(found, name, click.echo, ["--only", only] if only else [])
     if json_file is not None:
@@ -78,8 +82,15 @@ def preflight(image: str | None, ranks: int, launcher: str | None) -> None:
     For ranks that are started outside, each in an image of its own. No rank starts MPI; nothing is computed.
     """
     name = image or str(container.SIF)
+    if not name.endswith(".sif"):
+        raise UserError(
+            f"image: {name} is no Apptainer file (.sif); ranks of other engines are started inside"
+        )
     found = container.engine_of(name, "apptainer")
-    command = shlex.split(launcher) if launcher else ["mpirun", "-np", str(ranks)]
+    try:
+        command = ["mpirun", "-np", str(ranks)] if launcher is None else shlex.split(launcher)
+    except ValueError as error:
+        raise UserError(f"--launcher: {launcher!r}: {error}") from error
     if not command:
         raise UserError("--launcher: is empty; an example: 'srun --mpi=pmix --ntasks=2'")
     click.echo(f"ok: {container.preflight(found, name, command, ranks)}")

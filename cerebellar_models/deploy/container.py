@@ -23,12 +23,20 @@ ENGINES = ("docker", "podman", "apptainer")
 IMAGE = "cerebellar-models:latest"
 SIF = Path("build/cerebellar-models.sif")
 TEST = "cerebellar-models-image-test"
+_WRONG_USE = 2
 
 _INSTALL = {
     "docker": "apt install docker.io",
     "podman": "apt install podman uidmap",
     "apptainer": "apt install apptainer (or the package from apptainer.org), or on a cluster load its module",
 }
+# As the job scripts do: PMIx answers in a folder of the scheduler, which is another for each job step.
+_ON_RANK = (
+    "bash",
+    "-c",
+    'exec "$1" --quiet exec ${PMIX_SERVER_TMPDIR:+--bind "$PMIX_SERVER_TMPDIR"} "${@:2}"',
+    "on-rank",
+)
 _USER_NAMESPACES = ("/proc/sys/user/max_user_namespaces", "/proc/sys/kernel/unprivileged_userns_clone")
 
 
@@ -121,7 +129,8 @@ def _docker_run(engine: Engine, folder: Path | None) -> list[str]:
     who = ["--userns=keep-id"] if engine.name == "podman" and os.getuid() != 0 else []
     mount = ["--volume", f"{folder}:/work"] if folder else []
     user = f"{os.getuid()}:{os.getgid()}"
-    return [engine.command, "run", "--rm", "--init", *who, "--user", user, *mount]
+    # A name that is mistyped is not to be fetched from somewhere and run.
+    return [engine.command, "run", "--pull=never", "--rm", "--init", *who, "--user", user, *mount]
 
 
 def build(engine: Engine, target: str, options: Sequence[str]) -> None:
@@ -162,11 +171,18 @@ def test(
             for last in lines:
                 tell(last.rstrip())
         except subprocess.CalledProcessError as error:
+            if error.returncode == _WRONG_USE:
+                raise UserError(f"image test: {last.strip()}") from error
             if not (folder / "result.json").exists():
                 raise RunError(
                     f"image test: {image}: no result (status {error.returncode}): {last.strip()}"
                 ) from error
-        return json.loads((folder / "result.json").read_text())
+        try:
+            return json.loads((folder / "result.json").read_text())
+        except FileNotFoundError as error:
+            raise RunError(
+                f"image test: {image}: no result in {folder}: does {engine.name} run on another machine (DOCKER_HOST)?"
+            ) from error
 
 
 def preflight(engine: Engine, image: str, launcher: Sequence[str], ranks: int) -> str:
@@ -183,7 +199,15 @@ def preflight(engine: Engine, image: str, launcher: Sequence[str], ranks: int) -
     inside = _first_line(run_command(engine, image, ["mpirun", "--version"]))
     if reason := series_mismatch(outside, inside):
         raise RunError(f"image preflight: {reason}")
-    in_image = run_command(engine, image, ["python", "-m", "cerebellar_models.deploy.preflight", str(ranks)])
+    in_image = [
+        *_ON_RANK,
+        engine.command,
+        image,
+        "python",
+        "-m",
+        "cerebellar_models.deploy.preflight",
+        str(ranks),
+    ]
     done = subprocess.run([*launcher, *in_image], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         lines = [line for line in (*done.stdout.splitlines(), *done.stderr.splitlines()) if line.strip(" -")]

@@ -17,14 +17,14 @@ LAUNCHERS = {
         "OMPI_VERSION=5.0.3 PMIX_NAMESPACE=prterun@1 PMIX_SERVER_URI2=x OMPI_COMM_WORLD_SIZE=2",
     ),
     "without PMI": ("mpirun (Open MPI) 4.1.4", ""),
-    "Hydra": ("HYDRA build details: Version: 4.2", "PMI_SIZE=2 PMI_FD=7"),
-    "Hydra that hides its name": ("", "PMI_SIZE=2 PMI_FD=7"),
+    "Hydra": ("HYDRA build details: Version: 4.2", "PMI_RANK=0 PMI_SIZE=2 PMI_FD=7"),
+    "Hydra that hides its name": ("", "PMI_RANK=0 PMI_SIZE=2 PMI_FD=7"),
 }
 FAKE = """#!/bin/sh
 [ "$1" != --version ] || {{ echo '{version}'; exit 0; }}
 shift 2
 echo "$@" >>{started}
-for rank in 0 1; do env PMI_RANK=$rank {environment} "$@" || status=1; done
+for rank in 0 1; do env {environment} "$@" || status=1; done
 exit ${{status:-0}}
 """
 
@@ -80,7 +80,7 @@ def test_ranks_of_the_hosts_mpirun_are_one_world_in_the_image(preflight, apptain
         ("Open MPI 5", False, "load a module of Open MPI 4"),
         ("Hydra", False, "MPICH or Intel MPI"),
         ("Hydra that hides its name", True, "not Open MPI's"),
-        ("without PMI", True, "srun --mpi=pmix"),
+        ("without PMI", True, "no launcher with PMIx has started this"),
     ],
 )
 def test_another_launcher_is_found_out_before_mpi_starts(preflight, tmp_path, kind, starts_ranks, change):

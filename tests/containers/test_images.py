@@ -73,7 +73,12 @@ def test_docker_image_serves_any_user_on_a_read_only_system(docker, image):
 
 def test_sif_serves_its_user_without_a_home(apptainer, sif):
     answer = apptainer.run(
-        sif, "python", "-c", READ_ONLY_USE, options=("--no-home",), XDG_CACHE_HOME="/nowhere", CXX="other"
+        sif,
+        *("python", "-c", READ_ONLY_USE),
+        options=("--no-home",),
+        XDG_CACHE_HOME="/nowhere",
+        TMPDIR="/nowhere",
+        CXX="other",
     )
     assert "usable by" in _ok(answer)
 
@@ -150,6 +155,14 @@ def test_docker_runs_the_main_job_with_results_of_the_calling_user(docker, image
     assert {path.stat().st_uid for path in written} == {4321}
 
 
+@pytest.mark.mpi
+def test_apptainer_runs_the_main_job_where_the_hosts_temporary_folder_is_not(apptainer, sif, tmp_path):
+    choices = ("--preset", "tiny", "--duration", "100", "--ranks", "2", "-o", "first")
+    options = ("--no-home", "--bind", f"{tmp_path}:/work", "--pwd", "/work")
+    _ok(apptainer.run(sif, "cerebellar-models", "run", *choices, options=options, TMPDIR="/nowhere"))
+    assert (tmp_path / "first" / "report.html").exists()
+
+
 def test_a_run_that_needs_more_memory_than_its_container_fails_and_leaves_nothing_whole(
     docker, image, tmp_path
 ):
@@ -182,6 +195,7 @@ def test_interrupt_ends_the_run_in_docker_cleanly(docker, image, tmp_path):
         process.send_signal(signal.SIGINT)
         status = process.wait(timeout=60)
     assert status not in (0, 137)
+    assert not list(runs.rglob("*.hdf5")) and not list(runs.rglob("report.html"))
     assert docker("ps", "--quiet", "--filter", "name=interrupted").stdout == ""
 
 
@@ -207,7 +221,7 @@ def test_both_definitions_make_the_same_image(docker, image, apptainer, sif_of_d
     second = json.loads(_ok(apptainer.run(sif_of_definition, "python", "-c", IDENTITY)))
     for of_docker, of_definition in zip(first, second, strict=True):
         assert of_definition == of_docker
-    assert "usable by" in _ok(apptainer.run(sif_of_definition, "python", "-c", READ_ONLY_USE))
+    _ok(apptainer.run(sif_of_definition, "cerebellar-models-image-test"))
 
 
 def test_killed_builds_leave_nothing_that_looks_complete(docker, image, apptainer, tmp_path):

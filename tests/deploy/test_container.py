@@ -84,7 +84,7 @@ def test_apptainer_files_go_to_apptainer_by_whatever_name_it_has(cli, engine, tm
         (
             "docker",
             [],
-            "ran run --rm --init --user {user} --volume {cwd}:/work --interactive --tty --entrypoint bash",
+            "ran run --pull=never --rm --init --user {user} --volume {cwd}:/work --interactive --tty --entrypoint bash",
         ),
         ("apptainer", ["x.sif"], "ran shell --bind {cwd}:/work --pwd /work x.sif"),
     ],
