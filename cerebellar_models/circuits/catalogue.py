@@ -99,7 +99,9 @@ def read_yaml(path: Path) -> Tree:
         tree = yaml.safe_load(path.read_text())
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise UserError(f"{path}: is nested too deeply") from error
+    except (yaml.YAMLError, ValueError) as error:  # such as of a date that is none
         detail = " ".join(str(error).split())
         raise UserError(f"{path}: not valid YAML: {detail}") from error
     if not isinstance(tree, dict):

@@ -60,7 +60,7 @@ def read_morphology(entry: Tree | str) -> Morphology:
     try:
         return _read(path.resolve(), tags)
     except OSError as error:
-        raise ValueError(f"morphology {file}: {error.strerror}") from error
+        raise ValueError(f"morphology {file}: {error.strerror or 'cannot be read'}") from error
 
 
 @functools.lru_cache(maxsize=64)

@@ -3,11 +3,15 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cerebellar_models.cli.table import aligned
 from cerebellar_models.errors import UserError
+
+if TYPE_CHECKING:
+    from cerebellar_models.deploy.follow import TaskStatus
 
 _run_folder = click.argument("run", type=click.Path(path_type=Path))
 _json = click.option("--json", "as_json", is_flag=True, help="For machines.")
@@ -28,7 +32,7 @@ def submit(run: Path, stages: tuple[str, ...], as_json: bool) -> None:
 
     read_plan(run)
     refuse_if_active(run)
-    scheduler.submit(run, stages)
+    scheduler.submit(run, stages, quiet=as_json)
     _show(run, as_json)
 
 
@@ -38,10 +42,20 @@ def refuse_if_active(run: Path) -> None:
 
     if not (run / "jobs" / "plan.json").exists():
         return
-    active = [status.task for status in follow.status(run) if status.active]
+    _refuse_active(run, follow.status(run))
+
+
+def _refuse_active(run: Path, statuses: "list[TaskStatus]") -> None:
+    for unknown in statuses:
+        if unknown.state == "unknown":
+            raise UserError(
+                f"{run}: whether {unknown.task} still runs is unknown: {unknown.detail}; try again where the "
+                "scheduler answers, or, if you are sure that no job of this run is left, remove jobs/submitted.tsv"
+            )
+    active = [entry.task for entry in statuses if entry.active]
     if active:
         raise UserError(
-            f"{run}: {', '.join(active)} waits or runs already; see `jobs status` or `jobs cancel`"
+            f"{run}: {', '.join(active)} waits or runs already; wait for its end, or `jobs cancel` first"
         )
 
 
@@ -82,13 +96,12 @@ def resume(run: Path, as_json: bool) -> None:
     from cerebellar_models.deploy import submit as scheduler
     from cerebellar_models.deploy.task import planned_tasks
 
-    statuses = {entry.task: entry for entry in follow.status(run)}
-    active = [name for name, entry in statuses.items() if entry.active]
-    if active:
-        raise UserError(f"{run}: {', '.join(active)} waits or runs; wait for its end, or `jobs cancel` first")
-    missing = [task for task in planned_tasks(run) if statuses[task.name].state != "done"]
+    statuses = follow.status(run)
+    _refuse_active(run, statuses)
+    done = {entry.task for entry in statuses if entry.state == "done"}
+    missing = follow.missing(planned_tasks(run), done)
     if missing:
-        scheduler.submit(run, scheduler.stage_arguments(missing))
+        scheduler.submit(run, scheduler.stage_arguments(missing), quiet=as_json)
     elif not as_json:
         click.echo("everything is done")
     _show(run, as_json)
@@ -98,10 +111,17 @@ def _show(run: Path, as_json: bool) -> None:
     from cerebellar_models.deploy import follow
 
     statuses = follow.status(run)
-    follow.record(run, statuses)
     if as_json:
         click.echo(json.dumps([asdict(entry) for entry in statuses], indent=2))
-        return
+    else:
+        click.echo(_table(statuses))
+    try:
+        follow.record(run, statuses)
+    except (UserError, OSError) as error:  # someone else's folder can be looked at
+        click.echo(f"{run / 'run.json'}: not brought up to date: {error}", err=True)
+
+
+def _table(statuses: "list[TaskStatus]") -> str:
     rows = [("task", "state", "job", "time", "memory", "nodes", "")]
     rows += [
         (
@@ -115,4 +135,4 @@ def _show(run: Path, as_json: bool) -> None:
         )
         for entry in statuses
     ]
-    click.echo(aligned(rows))
+    return aligned(rows)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cerebellar_models.circuits.adopt import external_references, own_morphologies
-from cerebellar_models.circuits.catalogue import Tree, load_species, morphology_manifest, species_names
+from cerebellar_models.circuits.catalogue import Tree, load_species, species_names
 from cerebellar_models.circuits.resolve import resolve
 from cerebellar_models.cli.choosing import about, configuration_text
+from cerebellar_models.cli.jobs_circuit import check_circuit
 from cerebellar_models.cli.reading import read_tree
 from cerebellar_models.cli.writing import yaml_text
 from cerebellar_models.errors import UserError
@@ -30,6 +30,12 @@ def _own(name: str, text: str, **settings: Any) -> Callable:
     return click.option(f"--{name}", envvar=f"CEREBELLAR_MODELS_{name.upper()}", help=text, **settings)
 
 
+class _Line(click.types.StringParamType):
+    """A text with spaces in it; in the environment, several are lines."""
+
+    envvar_list_splitter = "\n"
+
+
 _OPTIONS = (
     click.argument("circuit", required=False, type=click.Path(path_type=Path)),
     click.option("--species", help="Instead of a circuit: the canonical circuit of each of its states."),
@@ -45,9 +51,20 @@ _OPTIONS = (
     _own("image", "Image, as the site's container runtime names it."),
     _own("python", "Python on the cluster, where there is no image.", default=None),
     click.option(
-        "--directive", "directives", multiple=True, help="Line after #SBATCH or #PBS; may be repeated."
+        "--directive",
+        "directives",
+        type=_Line(),
+        multiple=True,
+        envvar="CEREBELLAR_MODELS_DIRECTIVE",
+        help="Line after #SBATCH or #PBS; may be repeated.",
     ),
-    click.option("--module", "modules", multiple=True, help="Module to load; may be repeated."),
+    click.option(
+        "--module",
+        "modules",
+        multiple=True,
+        envvar="CEREBELLAR_MODELS_MODULE",
+        help="Module to load; may be repeated.",
+    ),
     click.option(
         "--scratch", "stage_on_scratch", is_flag=True, help="Write to the site's scratch, then copy back."
     ),
@@ -137,32 +154,17 @@ def _of_species(species: str) -> list[Circuit]:
 
 def _of_file(path: Path) -> Circuit:
     tree = read_tree(path)
-    _check_tree(path, tree)
-    text = yaml_text(tree, f"from {path.name}") if path.suffix == ".json" else path.read_text()
+    try:
+        check_circuit(path, tree)
+        text = yaml_text(tree, f"from {path.name}") if path.suffix == ".json" else path.read_text()
+    except RecursionError as error:
+        raise UserError(f"{path}: is nested too deeply, or refers to itself") from error
     tree = {"name": path.stem} | tree
     name = str(tree["name"])
     first = name.partition(" ")[0]
     species = first if first in species_names() else None
     description = {"circuit": name} | ({"species": species} if species else {})
     return Circuit(path.stem, tree, text, description, species)
-
-
-def _check_tree(path: Path, tree: Tree) -> None:
-    """:raises UserError: it is no circuit, or one that more files belong to than a run folder has."""
-    if not isinstance(tree.get("network"), dict):
-        raise UserError(f"{path}: has no 'network': it is no circuit; make one with: configure")
-    for key in ("regions", "partitions", "cell_types", "placement", "connectivity", "simulations"):
-        content = tree.get(key, {})
-        if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
-            raise UserError(f"{path}: {key}: expected a mapping of mappings")
-    if others := external_references(tree):
-        raise UserError(
-            f"{path}: refers to {', '.join(others)}, but a run has one file; put their content into it"
-        )
-    for key, file in own_morphologies(tree, morphology_manifest()):
-        raise UserError(
-            f"{path}: {key}: {file} is found from one folder only; name it from / on, as on the cluster"
-        )
 
 
 def _job(
@@ -176,4 +178,4 @@ def _job(
     if circuit.species is None:
         note = f"the circuit names no species of the catalogue: it is taken to cost what {_SPECIES} costs"
         planned = replace(planned, notes=(note, *planned.notes))
-    return Job(circuit, circuit.about | {"site": site.name}, planned)
+    return Job(circuit, circuit.about, planned)

@@ -40,12 +40,13 @@ def render(jobs: list[Job], several: bool, as_json: bool, output: Path | None) -
 
     Into a folder that is there, the scripts are written anew; what is done is left alone.
     """
-    from cerebellar_models.deploy.prepare import prepare
+    from cerebellar_models.deploy.prepare import check, prepare
     from cerebellar_models.deploy.submit import how_to_submit
 
     runs = {_folder(job, output, several): job for job in jobs}
-    for run in runs:
+    for run, job in runs.items():  # all of them, before the first is written
         refuse_if_active(run)
+        check(run, job.circuit.configuration, job.plan)
     written = {run: prepare(run, job.circuit.configuration, job.about, job.plan) for run, job in runs.items()}
     if as_json:
         click.echo(

@@ -17,6 +17,8 @@ def read_tree(path: Path) -> Tree:
         raise UserError(f"{path}: {error.strerror}") from error
     except ValueError as error:
         raise UserError(f"{path}: not valid JSON: {error}") from error
+    except RecursionError as error:
+        raise UserError(f"{path}: is nested too deeply") from error
     if not isinstance(tree, dict):
         raise UserError(f"{path}: expected a mapping at the top, found {type(tree).__name__}")
     return tree

@@ -153,7 +153,7 @@ def _changed(tree: Tree, use: Use, model: CostModel, left_out: list[str]) -> Tre
 
 
 def _plausible(used: float, expected: float) -> bool:
-    return used > 0 and 1 / _LARGEST_FACTOR < used / expected < _LARGEST_FACTOR
+    return used > 0 and expected > 0 and 1 / _LARGEST_FACTOR < used / expected < _LARGEST_FACTOR
 
 
 def _told(number: float | None, unit: str) -> str:

@@ -92,7 +92,7 @@ class JobPlan:
 
     @classmethod
     def from_json(cls, text: str) -> "JobPlan":
-        """:raises ValueError, KeyError, TypeError: it is not what `to_json` writes."""
+        """:raises ValueError, KeyError, TypeError, AttributeError: it is not what `to_json` writes."""
         content = json.loads(text)
         site = _tuples(content["site"]) | {
             "queues": tuple(Queue(**_tuples(queue)) for queue in content["site"]["queues"]),
@@ -122,5 +122,7 @@ def read_plan(run: Path) -> JobPlan:
         raise UserError(
             f"{run}: has no job scripts (no jobs/plan.json); make them with: jobs render"
         ) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path}: is not a job plan ({error}); render the scripts again") from error

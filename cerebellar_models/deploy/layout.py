@@ -129,7 +129,7 @@ def _on(ranks: int, cost: Cost, site: Site, queue: Queue, asked: Asked) -> Layou
         asked.threads,
         _charged_cores(site, queue, nodes, per_node * asked.threads),
         _memory(per_node * memory_mb, queue),
-        _walltime(expected.seconds, queue, asked),
+        _walltime(expected.seconds, site, queue, asked),
         expected.seconds,
         "",
     )
@@ -139,7 +139,9 @@ def _most_per_node(ranks: int, memory_mb: float, queue: Queue, threads: int) -> 
     if queue.cores is not None and threads > queue.cores:
         raise _DoesNotFit(f"has {queue.cores} cores on a node, fewer than {threads} threads")
     by_cores = ranks if queue.cores is None else queue.cores // threads
-    by_memory = ranks if queue.memory_mb is None else int(queue.memory_mb // memory_mb)
+    by_memory = ranks
+    if queue.memory_mb is not None and memory_mb > 0:  # a user's own cost model may say 0
+        by_memory = int(queue.memory_mb // memory_mb)
     if by_memory < 1:
         raise _DoesNotFit(
             f"has {queue.memory_mb} MB on a node, each of {_counted(ranks)} needs {memory_mb:.0f} MB"
@@ -163,9 +165,11 @@ def _memory(memory_mb: float, queue: Queue) -> int:
     return rounded if queue.memory_mb is None else min(rounded, queue.memory_mb)
 
 
-def _walltime(seconds: float, queue: Queue, asked: Asked) -> int:
-    wanted = WALLTIME_STEP_S * math.ceil(seconds * WALLTIME_SAFETY / WALLTIME_STEP_S)
-    walltime_s = asked.walltime_s or max(SHORTEST_WALLTIME_S, wanted)
+def _walltime(seconds: float, site: Site, queue: Queue, asked: Asked) -> int:
+    # A job also has to begin before it is told to stop.
+    wanted = max(seconds * WALLTIME_SAFETY, 2 * site.signal_before_end_s)
+    rounded = WALLTIME_STEP_S * math.ceil(wanted / WALLTIME_STEP_S)
+    walltime_s = asked.walltime_s or max(SHORTEST_WALLTIME_S, rounded)
     if queue.walltime_s is not None and walltime_s > queue.walltime_s:
         raise _DoesNotFit(
             f"ends jobs after {queue.walltime_s / 3600:g} h, this takes {walltime_s / 3600:.2g} h"

@@ -18,7 +18,8 @@ from cerebellar_models.deploy.layout import Asked, Cost, lay_out
 from cerebellar_models.deploy.sites import Queue, Site
 from cerebellar_models.errors import UserError
 
-MEGABYTE = 1_000_000
+# As the cost model counts them.
+MEGABYTE = 2**20
 # What each scheduler can be given.
 _TAKEN = {
     "slurm": ("account", "qos", "constraint", "reservation", "mail"),
@@ -84,6 +85,17 @@ def _check_options(site: Site, options: Options) -> None:
                 raise UserError(
                     f"{key}: {site.name} runs {site.scheduler.upper()}, which has none; leave it out"
                 )
+    if site.launcher == "none":
+        for key in ("nodes", "ranks"):
+            if (getattr(options, key) or 1) > 1:
+                raise UserError(
+                    f"{key}: {site.name} has no launcher (launcher: none) to start several ranks with"
+                )
+    if options.walltime_s is not None and 0 < options.walltime_s <= site.signal_before_end_s:
+        raise UserError(
+            f"walltime: {options.walltime_s} s; {site.name} stops jobs {site.signal_before_end_s} s before their end "
+            "(signal_before_end_s), so it has to be longer"
+        )
     if options.stage_on_scratch and not site.scratch:
         raise UserError(f"scratch: none is known at {site.name}; `scratch: $FOLDER` in a site file of yours")
     for key in ("nodes", "ranks", "threads", "walltime_s"):
@@ -149,7 +161,8 @@ def _stage(
         queues = [*queues, *(queue for queue in _by_default(site) if queue not in queues)]
     if name == "simulate":
         asked = replace(asked, threads=options.threads or _threads(tree))
-    layout = lay_out(name, cost, most_ranks(tree, name), site, queues, asked)
+    most = 1 if site.launcher == "none" else most_ranks(tree, name)
+    layout = lay_out(name, cost, most, site, queues, asked)
     storage_mb = cost(layout.ranks, layout.threads).storage_mb
     return JobStage(
         name=name,

@@ -45,9 +45,10 @@ def keep_circuit(folder: RunFolder, scratch: Path) -> None:
 def keep_results(folder: RunFolder, scratch: Path, simulation: str, name: str, log: Path) -> None:
     """Moves the recordings of a simulation from ``scratch`` to ``results/<name>``.
 
-    BSB ends well even if it could not write a recording.
+    BSB ends well even if it could not write a recording. How long the recordings are is not looked at: that the
+    simulation reached its end is what its exit status says.
 
-    :raises RunError: a recorder of the simulation left nothing, or the simulation did not reach its end.
+    :raises RunError: the files cannot be read, or a recorder of the simulation left nothing.
     """
     devices = stored_simulation(folder, simulation)["devices"]
     wanted = {key for key, device in devices.items() if device["device"] in _RECORDERS}

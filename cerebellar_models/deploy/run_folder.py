@@ -4,6 +4,7 @@ circuit.yaml   cerebellum.hdf5   logs/   results/<simulation>/*.nio   report.htm
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -20,6 +21,8 @@ from cerebellar_models.errors import UserError
 
 _VERSIONED = ("cerebellar-models", "bsb-core", "bsb-nest", "nest-simulator", "nestml", "numpy", "numba")
 _LOCK = ".lock"
+# What flock says on Lustre that is mounted without it.
+_CANNOT_LOCK = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 # What a run that was killed at its start has left.
 _STARTED = {"logs", "circuit.yaml", _LOCK}
 
@@ -66,30 +69,43 @@ class RunFolder:
         :raises UserError: it belongs to another configuration, or cannot be written.
         """
         try:
+            self.check(configuration)
             if self._record.exists():
                 self._lock()
-                if read_yaml(self.configuration) != yaml.safe_load(configuration):
-                    raise UserError(
-                        f"{self.path}: holds the run of another configuration; choose another folder with --output"
-                    )
                 return self.load()
-            if self.path.exists() and not {entry.name for entry in self.path.iterdir()} <= _STARTED:
-                raise UserError(
-                    f"{self.path}: is neither empty nor a run folder; choose another with --output"
-                )
             self.logs.mkdir(parents=True, exist_ok=True)
             self._lock()
             record = RunRecord(about, installed_versions())
             write_atomically(self.configuration, configuration)
             self.save(record)  # last: it marks the folder as a run's
         except OSError as error:
-            raise UserError(
-                f"{self.path}: cannot be written ({error.strerror}); choose another with --output"
-            ) from error
+            raise _unwritable(self.path, error.strerror) from error
         return record
 
+    def check(self, configuration: str) -> None:
+        """Whether `open` would take the folder, as far as can be said without writing.
+
+        :raises UserError: it belongs to another configuration, or cannot be written.
+        """
+        try:
+            if self._record.exists():
+                if read_yaml(self.configuration) != yaml.safe_load(configuration):
+                    raise UserError(
+                        f"{self.path}: holds the run of another configuration; choose another folder with --output"
+                    )
+                self.load()
+            elif self.path.exists() and not {entry.name for entry in self.path.iterdir()} <= _STARTED:
+                raise UserError(
+                    f"{self.path}: is neither empty nor a run folder; choose another with --output"
+                )
+        except OSError as error:
+            raise _unwritable(self.path, error.strerror) from error
+        nearest = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
+        if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+            raise _unwritable(self.path, f"{nearest} is no folder that can be written")
+
     def _lock(self) -> None:
-        """Held until this process ends.
+        """Held until this process ends; not at all on a file system that has no locks.
 
         :raises UserError: another run holds it.
         """
@@ -98,6 +114,9 @@ class RunFolder:
             fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise UserError(f"{self.path}: another run is working in it; wait for its end") from error
+        except OSError as error:
+            if error.errno not in _CANNOT_LOCK:
+                raise
 
     def load(self) -> RunRecord:
         """:raises UserError: run.json is missing or not a run record."""
@@ -121,6 +140,10 @@ class RunFolder:
         return {
             folder.name: sorted(folder.glob("*.nio")) for folder in folders if not folder.name.startswith(".")
         }
+
+
+def _unwritable(path: Path, why: str | None) -> UserError:
+    return UserError(f"{path}: cannot be written ({why}); choose another with --output")
 
 
 def installed_versions() -> dict[str, str]:

@@ -153,14 +153,34 @@ def _layers(path: Path) -> list[tuple[Path, Tree]]:
     layers: list[tuple[Path, Tree]] = []
     following: Path | None = path
     while following is not None:
-        # Dates are texts here, as in the schema.
-        content = json.loads(json.dumps(read_yaml(following), default=str))
+        content = _as_json(read_yaml(following), following)
         check(content, following)
         if any(following == seen for seen, _ in layers):
             raise UserError(f"{path}: extends: goes round in a circle through {following}")
         layers.insert(0, (following, content))
         following = _extended(following, content.get("extends"))
     return layers
+
+
+def _as_json(tree: Tree, path: Path) -> Tree:
+    """The content as the schema knows it: dates are texts, and 4.0 is 4.
+
+    :raises UserError: no JSON can hold it.
+    """
+    try:
+        content: Tree = json.loads(json.dumps(tree, default=str, allow_nan=False), parse_float=_number)
+    except TypeError as error:
+        raise UserError(f"{path}: a key is no text; put it into quotation marks") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(
+            f"{path}: holds .inf or .nan, which are no limits, or refers to itself; for no limit: null"
+        ) from error
+    return content
+
+
+def _number(text: str) -> int | float:
+    number = float(text)
+    return int(number) if number.is_integer() else number
 
 
 def _extended(path: Path, name: str | None) -> Path | None:
@@ -215,15 +235,15 @@ def _check_together(facts: Tree) -> None:
     if runtime == "container-engine" and launcher != "srun":
         raise UserError("launcher: the container engine is part of srun; launcher: srun")
     if scheduler == "pbs":
+        resources = facts.get("resources", "")
+        wanted = ", ".join(f"{{{name}}}" for name in RESOURCE_FIELDS)
         try:
-            named = [name for _, name, _, _ in string.Formatter().parse(facts.get("resources", "")) if name]
-        except ValueError as error:
-            raise UserError(f"resources: {error}") from error
-        if not named or not set(named) <= set(RESOURCE_FIELDS):
-            raise UserError(
-                f"resources: {facts.get('resources', '')!r}; a text with some of "
-                + ", ".join(f"{{{name}}}" for name in RESOURCE_FIELDS)
-            )
+            named = {name for _, name, _, _ in string.Formatter().parse(resources) if name is not None}
+            resources.format(**dict.fromkeys(RESOURCE_FIELDS, 1))
+        except (ValueError, LookupError, AttributeError, TypeError) as error:
+            raise UserError(f"resources: {resources!r}; a text with some of {wanted}") from error
+        if not named or not named <= set(RESOURCE_FIELDS):
+            raise UserError(f"resources: {resources!r}; a text with some of {wanted}")
 
 
 def _site(name: str, facts: Tree, evidence: tuple[Evidence, ...]) -> Site:

@@ -1,5 +1,7 @@
 """Hands a rendered run to the scheduler, by its own commands: submit, submit what is missing, cancel."""
 
+import contextlib
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -12,6 +14,7 @@ from cerebellar_models.errors import RunError, UserError
 
 # What a scheduler is submitted to and cancelled by.
 _COMMANDS = {"slurm": ("sbatch", "scancel"), "pbs": ("qsub", "qdel")}
+_STDERR = 2
 
 
 @dataclass(frozen=True)
@@ -40,19 +43,47 @@ def scheduler(run: Path) -> str:
     return read_plan(run).site.scheduler
 
 
-def submit(run: Path, stages: Iterable[str] = ()) -> None:
+def submit(run: Path, stages: Iterable[str] = (), quiet: bool = False) -> None:
     """Submits all stages, or those named: ``compile``, or of an array some tasks: ``simulate=0,2``.
 
-    :raises UserError: there are no scripts, or the scheduler's commands are not here.
+    :param quiet: what jobs/submit.sh prints goes to stderr.
+    :raises UserError: there are no scripts, no such stage or task, or the scheduler's commands are not here.
     :raises RunError: the scheduler refused; then nothing is left in its queue.
     """
+    wanted = list(stages)
+    _check_stages(run, wanted)
     _require(run, scheduler(run))
-    try:
-        done = subprocess.run(["bash", str(run / "jobs" / "submit.sh"), *stages], check=False)
-    except KeyboardInterrupt:  # a local run; its scripts have heard of it, too
-        raise RunError(f"interrupted; go on with: cerebellar-models jobs resume {run}") from None
-    if done.returncode != 0:
-        raise RunError(f"jobs/submit.sh failed (status {done.returncode}); see above")
+    command = ["bash", str(run / "jobs" / "submit.sh"), *wanted]
+    interrupted = False
+    with subprocess.Popen(command, stdout=_STDERR if quiet else None) as script:
+        while script.returncode is None:
+            try:
+                script.wait()
+            except KeyboardInterrupt:  # a local run: its scripts have heard of it, too, and need time to stop
+                interrupted = True
+    if interrupted:
+        raise RunError(f"interrupted; go on with: cerebellar-models jobs resume {shlex.quote(str(run))}")
+    if script.returncode != 0:
+        raise RunError(f"jobs/submit.sh failed (status {script.returncode}); see above")
+
+
+def _check_stages(run: Path, wanted: Iterable[str]) -> None:
+    tasks: dict[str, list[int | None]] = {}
+    for task in read_plan(run).stages:
+        tasks[task.name] = [each.index if task.name == "simulate" else None for each in task.tasks]
+    for argument in wanted:
+        stage, equals, indices = argument.partition("=")
+        if stage not in tasks:
+            raise UserError(f"{argument}: is no stage of this run; there are: {', '.join(tasks)}")
+        offered = [str(index) for index in tasks[stage] if index is not None]
+        if equals and not offered:
+            raise UserError(f"{argument}: {stage} is one task; give: {stage}")
+        for index in indices.split(",") if equals else ():
+            if index not in offered:
+                raise UserError(
+                    f"{argument}: {stage} has no task '{index}'; it has 0 to {len(offered) - 1}: {stage}=0"
+                    + (",1" if len(offered) > 1 else "")
+                )
 
 
 def _require(run: Path, name: str) -> None:
@@ -66,7 +97,7 @@ def _missing(name: str) -> str | None:
 
 def _elsewhere(run: Path) -> str:
     return (
-        f"copy the folder to where it is (rsync -a {run.resolve()}/ HOST:FOLDER/) "
+        f"copy the folder to where it is (rsync -a {shlex.quote(f'{run.resolve()}/')} HOST:FOLDER/) "
         "and run there: bash FOLDER/jobs/submit.sh, which needs nothing else"
     )
 
@@ -74,9 +105,9 @@ def _elsewhere(run: Path) -> str:
 def how_to_submit(run: Path, name: str) -> str:
     """The next step of a rendered run, here or where its scheduler is."""
     command = _missing(name)
-    return (
-        f"no {command} here: {_elsewhere(run)}" if command else f"next: cerebellar-models jobs submit {run}"
-    )
+    if command:
+        return f"no {command} here: {_elsewhere(run)}"
+    return f"next: cerebellar-models jobs submit {shlex.quote(str(run))}"
 
 
 def stage_arguments(tasks: Iterable[PlannedTask]) -> list[str]:
@@ -104,12 +135,17 @@ def submitted(run: Path) -> list[Submitted]:
         lines = (run / "jobs" / "submitted.tsv").read_text().splitlines()
     except FileNotFoundError:
         return []
-    return [_submitted(line.split("\t")) for line in lines if line.count("\t") == 4]
+    found = []
+    for line in lines:
+        with contextlib.suppress(ValueError):  # cut short
+            found.append(_submitted(line.split("\t")))
+    return found
 
 
 def _submitted(fields: list[str]) -> Submitted:
+    """:raises ValueError: it is no whole line but for its time; a job that is known is not to be forgotten."""
     stage, job, offset, indices, time = fields
-    return Submitted(stage, job, int(offset), tuple(expanded(indices)), float(time))
+    return Submitted(stage, job, int(offset), tuple(expanded(indices)), float(time or 0))
 
 
 def expanded(indices: str) -> list[int]:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from support import command_line
 
-JUSUF = ("--site", "jusuf", "--account", "ab12", "--image", "x.sif")
+JUSUF = ("--site", "jusuf", "--account", "ab12", "--image", "/images/x.sif")
 STAGES = ["models", "compile", "simulate", "report"]
 
 
@@ -87,7 +87,7 @@ def test_every_flag_reaches_the_script(folder, cli, tmp_path):
         "--constraint": "rome",
         "--reservation": "mine",
         "--mail": "a@b.org",
-        "--image": "y.sif",
+        "--image": "/images/y.sif",
         "--directive": "--nice=3",
         "--module": "Apptainer",
         "--nodes": "2",
@@ -95,6 +95,7 @@ def test_every_flag_reaches_the_script(folder, cli, tmp_path):
         "--threads": "3",
         "--walltime": "01:02:03",
         "--simulation": "mf_stimulus",
+        "--seed": "17",
     }
     words = [word for pair in flags.items() for word in pair]
     done = cli(
@@ -116,7 +117,7 @@ def test_every_flag_reaches_the_script(folder, cli, tmp_path):
         "--ntasks-per-node=3",
         "--cpus-per-task=3",
         "--time=01:02:03",
-        "SIMULATION=mf_stimulus",
+        "SIMULATION=mf_stimulus SEED=17",
     ):
         assert line in script
     common = (tmp_path / "r" / "jobs" / "common.sh").read_text()
@@ -124,8 +125,70 @@ def test_every_flag_reaches_the_script(folder, cli, tmp_path):
     assert "y.sif" in common
 
 
+def test_every_flag_of_pbs_and_of_a_python_reaches_the_script(folder, cli, tmp_path):
+    own = {"extends": "generic-pbs", "runtime": "none", "scratch": "$FAST"}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(own))
+    flags = ("--filesystems", "home:eagle", "--python", "/opt/py", "--scratch", "--queue", "small")
+    more = ("--account", "ab12", "--mail", "a@b.org", "--directive", "-l wd", "--nodes", "2", "--ranks", "6")
+    done = cli(
+        *("jobs", "render", "circuit.yaml", "--site-file", str(tmp_path / "mine.yaml"), *flags, *more),
+        *("-o", str(tmp_path / "r")),
+        cwd=folder,
+    )
+    assert done.returncode == 0, done.stderr
+    script = (tmp_path / "r" / "jobs" / "simulate.sh").read_text()
+    for line in (
+        "-l filesystems=home:eagle",
+        "-q small",
+        "-A ab12",
+        "-M a@b.org",
+        "#PBS -l wd",
+        "select=2:",
+        "RANKS=6",
+    ):
+        assert line in script
+    common = (tmp_path / "r" / "jobs" / "common.sh").read_text()
+    assert "PYTHON=/opt/py" in common
+    assert 'WORK="$FAST"/' in common
+
+
+def test_modules_and_directives_from_the_environment(folder, cli, tmp_path):
+    run = str(tmp_path / "r")
+    done = cli(
+        *("jobs", "render", "circuit.yaml", *JUSUF, "-o", run),
+        cwd=folder,
+        CEREBELLAR_MODELS_MODULE="Stages/2026 Apptainer",
+        CEREBELLAR_MODELS_DIRECTIVE="--nice=3\n--comment=a b",
+    )
+    assert done.returncode == 0, done.stderr
+    assert "module load Stages/2026 Apptainer\n" in (tmp_path / "r" / "jobs" / "common.sh").read_text()
+    script = (tmp_path / "r" / "jobs" / "compile.sh").read_text()
+    assert "#SBATCH --nice=3\n#SBATCH --comment=a b\n" in script
+
+
+def test_no_state_of_a_species_is_written_if_one_cannot_be(cli, tmp_path):
+    states = tmp_path / "runs" / "mouse-jusuf"
+    (states / "awake").mkdir(parents=True)
+    (states / "awake" / "mine.txt").touch()
+    done = cli("jobs", "render", "--species", "mouse", *JUSUF)
+    assert done.returncode == 2
+    assert "awake: is neither empty nor a run folder" in done.stderr
+    assert [path.name for path in states.iterdir()] == ["awake"]
+
+
+def test_run_json_says_where_the_scripts_are_for_now(folder, cli, tmp_path):
+    run = tmp_path / "run"
+    assert cli("jobs", "render", "circuit.yaml", *JUSUF, "-o", str(run), cwd=folder).returncode == 0
+    (tmp_path / "here.sif").touch()
+    again = ("--site", "generic-slurm", "--image", str(tmp_path / "here.sif"), "--seed", "9", "--seed", "7")
+    assert cli("jobs", "render", "circuit.yaml", *again, "-o", str(run), cwd=folder).returncode == 0
+    about = json.loads((run / "run.json").read_text())["about"]
+    assert (about["site"], about["other seeds"], about["species"]) == ("generic-slurm", "7, 9", "mouse")
+    assert about["image"] == str(tmp_path / "here.sif")
+
+
 def test_flag_before_environment_before_site_file(folder, cli, tmp_path):
-    options = {"account": "from-file", "qos": "from-file", "image": "from-file"}
+    options = {"account": "from-file", "qos": "from-file", "image": "/from-file.sif"}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"extends": "jusuf", "options": options}))
     done = cli(
         *(
@@ -168,6 +231,11 @@ def test_flag_before_environment_before_site_file(folder, cli, tmp_path):
         (("circuit.yaml", *JUSUF, "--seed", "0"), "seed: 0 is not between"),
         (("circuit.yaml", *JUSUF, "--constraint", "a b"), "constraint: 'a b' cannot stand in a job script"),
         (("circuit.yaml", *JUSUF, "--scratch"), "scratch: none is known at jusuf"),
+        (("circuit.yaml", *JUSUF, "--image", "gone.sif"), "image: there is no gone.sif here"),
+        (
+            ("circuit.yaml", *JUSUF, "--walltime", "00:02:00"),
+            "walltime: 120 s; jusuf stops jobs 120 s before",
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(arguments, said, folder, cli, tmp_path):
@@ -202,6 +270,23 @@ def test_a_circuit_of_someone_elses_is_taken_to_cost_what_ours_do(folder, cli, t
         ),
         ({"cell_types": 3}, "cell_types: expected a mapping of mappings"),
         ({"simulations": {"x": 3}}, "simulations: expected a mapping of mappings"),
+        ({"rng": 5}, "rng: expected a mapping with a whole number as seed"),
+        ({"rng": {"seed": "x"}}, "rng: expected a mapping with a whole number as seed"),
+        ({"simulations": {"x": {"threads": "abc"}}}, "simulations.x.threads: 'abc' is not a whole number"),
+        ({"simulations": {"x": {"threads": 0}}}, "simulations.x.threads: 0 is not a whole number from 1 on"),
+        (
+            {"simulations": {"x": {"duration": float("inf")}}},
+            "simulations.x.duration: inf is not a number of ms",
+        ),
+        (
+            {"simulations": {"x": {"duration": -5}}},
+            "simulations.x.duration: -5 is not a number of ms above 0",
+        ),
+        (
+            {"simulations": {"x": {"resolution": 0}}},
+            "simulations.x.resolution: 0 is not a number of ms above 0",
+        ),
+        ({"simulations": {"../evil": {}}}, "simulations: '../evil' is no name for a folder of results"),
     ],
 )
 def test_what_a_run_folder_cannot_hold_is_refused(change, said, folder, cli, tmp_path):
@@ -210,6 +295,22 @@ def test_what_a_run_folder_cannot_hold_is_refused(change, said, folder, cli, tmp
     done = cli("jobs", "plan", "odd.yaml", *JUSUF)
     assert done.returncode == 2
     assert f"odd.yaml: {said}" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("deep.json", '{"network": ' + 50_000 * "[" + 50_000 * "]" + "}"),
+        ("round.yaml", "network: {x: 1}\na: &a {b: *a}\n"),
+    ],
+)
+def test_what_has_no_end_is_refused(name, content, cli, tmp_path):
+    (tmp_path / name).write_text(content)
+    done = cli("jobs", "plan", name, *JUSUF)
+    assert done.returncode == 2
+    assert f"{name}: is nested too deeply" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_make_jobs_renders_the_canonical_runs():

@@ -153,6 +153,21 @@ def test_what_the_user_has_set_otherwise_stays(tmp_path):
     assert (after.models.seconds, after.compile.storage_mb) == (77, 9)
 
 
+def test_a_model_that_says_a_stage_takes_nothing(tmp_path):
+    user_file("mouse").parent.mkdir(parents=True)
+    user_file("mouse").write_text(
+        "compile: {process_mb: 0, seconds: 0}\nmodels: {process_mb: 0, seconds: 0}\n"
+    )
+    stages = {"models": {"state": "done", "seconds": 5, "ranks": 1, "rank_mb": 50}}
+    done = calibrate(write_run(tmp_path / "run", tree(preset="tiny"), stages))
+    assert done.exit_code == 2
+    assert "nothing of this run can calibrate the model: models" in done.output
+    planned = CliRunner().invoke(
+        main, ["jobs", "plan", str(tmp_path / "run" / "circuit.yaml"), "--site", "jusuf"]
+    )
+    assert planned.exit_code == 0, planned.output
+
+
 @pytest.mark.parametrize(
     ("prepare", "says"),
     [

@@ -8,15 +8,17 @@ from cerebellar_models.bundle import bundle_folder
 from cerebellar_models.circuits.resolve import resolve
 from cerebellar_models.deploy.estimate import (
     MEMORY_SAFETY,
+    STORAGE_SAFETY,
     WALLTIME_SAFETY,
     StageCost,
+    estimate,
     load_cost_model,
     most_ranks,
 )
 from cerebellar_models.deploy.job_plan import JobPlan, Options, Task
 from cerebellar_models.deploy.layout import SHORTEST_WALLTIME_S, SOON_S, Asked, lay_out
 from cerebellar_models.deploy.plan import plan
-from cerebellar_models.deploy.prepare import prepare
+from cerebellar_models.deploy.prepare import located, prepare
 from cerebellar_models.deploy.sites import Queue, Site, load_site
 from cerebellar_models.errors import UserError
 
@@ -132,6 +134,64 @@ def test_of_several_queues_the_cheapest_that_takes_it():
 def test_a_queue_for_large_jobs_refuses_small_ones():
     with pytest.raises(UserError, match="gives at least 4 nodes, which 2 ranks cannot use"):
         laid_out(1, queues=(replace(NODE, least_nodes=4),), ranks=2)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"ranks": 2}, r"ranks: made-up has no launcher \(launcher: none\)"),
+        ({"nodes": 2}, "nodes: made-up has no launcher"),
+        ({"walltime_s": 120}, "walltime: 120 s; made-up stops jobs 120 s before their end"),
+    ],
+)
+def test_what_the_site_cannot_start_or_stop(asked, said):
+    with pytest.raises(UserError, match=said):
+        plan(resolve("mouse", preset="tiny")[1], replace(SITE, launcher="none"), Options(**asked), MODEL)
+
+
+def test_a_site_without_a_launcher_gets_one_rank():
+    at = replace(SITE, launcher="none", queues=(NODE,))
+    assert {stage.ranks for stage in plan(resolve("mouse")[1], at, Options(), MODEL).stages} == {1}
+
+
+def test_a_job_begins_before_it_is_told_to_stop():
+    layout = laid_out(1, site=replace(SITE, signal_before_end_s=900))
+    assert layout.walltime_s == 1800
+
+
+def test_a_stage_that_takes_nothing_has_a_place():
+    assert laid_out(0, memory_mb=0).ranks == 1
+
+
+def test_disk_is_counted_as_the_cost_model_counts():
+    tree = resolve("mouse", preset="tiny")[1]
+    expected = estimate(tree, MODEL, "report").storage_mb
+    assert plan(tree, SITE, Options(), MODEL).stages[-1].storage_bytes == round(
+        expected * 2**20 * STORAGE_SAFETY
+    )
+
+
+@pytest.mark.parametrize("runtime", ["apptainer", "singularity"])
+@pytest.mark.parametrize(
+    ("image", "located_at"),
+    [
+        ("/p/x.sif", "/p/x.sif"),
+        ("$PROJECT/x.sif", "$PROJECT/x.sif"),
+        ("~/x.sif", "$HOME/x.sif"),
+        ("docker://registry/x:1", "docker://registry/x:1"),
+        ("here.sif", "{cwd}/here.sif"),
+        ("../{name}/here.sif", "{cwd}/../{name}/here.sif"),
+    ],
+)
+def test_an_image_is_found_from_the_run_folder(image, located_at, runtime, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here.sif").touch()
+    names = {"cwd": tmp_path, "name": tmp_path.name}
+    assert located(image.format(**names), runtime) == located_at.format(**names)
+    for other in ("docker", "podman", "sarus", "container-engine", "none"):
+        assert located("registry/x:1", other) == "registry/x:1"
+    with pytest.raises(UserError, match=r"image: there is no x/y\.sif here"):
+        located("x/y.sif", runtime)
 
 
 def test_nothing_known_of_the_nodes_leaves_it_to_the_user():

@@ -137,6 +137,24 @@ def test_this_machine_is_the_one_node_of_the_local_site():
             "extends: jusuf\nevidence: [{facts: [queues], source: x, verified: true}]\n",
             "evidence[0]: has no 'checked'",
         ),
+        (
+            "extends: pbs-mpiexec\nresources: 'select={nodes:zz}'\n",
+            "resources: 'select={nodes:zz}'; a text with some",
+        ),
+        (
+            "extends: pbs-mpiexec\nresources: 'select={nodes}:{}'\n",
+            "resources: 'select={nodes}:{}'; a text with some",
+        ),
+        (
+            "extends: pbs-mpiexec\nresources: 'select={nodes.real}'\n",
+            "resources: 'select={nodes.real}'; a text",
+        ),
+        ("extends: jusuf\nqueues: {batch: {walltime_h: .inf}}\n", "holds .inf or .nan"),
+        ("extends: jusuf\nqueues: {batch: {walltime_h: .nan}}\n", "holds .inf or .nan"),
+        ("extends: jusuf\nqueues: {2026-01-01: {nodes: 3}}\n", "a key is no text"),
+        ("extends: jusuf\nqueues: &all {batch: *all}\n", "refers to itself"),
+        ("title: " + 3000 * "[" + 3000 * "]" + "\n", "is nested too deeply"),
+        ("title: 2026-99-99\n", "not valid YAML: month must be"),
         ("- a list\n", "expected a mapping"),
         ("a: [\n", "not valid YAML"),
     ],
@@ -148,6 +166,12 @@ def test_a_bad_file_is_told_in_one_line_with_file_key_and_what_is_allowed(conten
     assert str(error.value).startswith(f"{path}: ")
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_whole_numbers_may_be_written_as_others(own):
+    site = load_site_file(own("mine", "extends: jusuf\nnode: {cores: 4.0}\narray_limit: 4.0\n"))
+    assert (site.queues[0].cores, site.array_limit) == (4, 4)
+    assert isinstance(site.queues[0].cores, int) and isinstance(site.array_limit, int)
 
 
 def test_files_that_extend_each_other_in_a_circle(own):
