@@ -9,7 +9,7 @@ from cerebellar_models.deploy.job_plan import JobStage, read_plan
 from cerebellar_models.deploy.run_folder import RunFolder
 from cerebellar_models.deploy.scheduler_jobs import RUNNING, WAITING, Answer, SchedulerJob, ask
 from cerebellar_models.deploy.submit import Submitted, latest, scheduler, submitted
-from cerebellar_models.deploy.task import Marker, PlannedTask, is_done, planned_tasks, read_marker
+from cerebellar_models.deploy.task import Marker, PlannedTask, is_done, marker_of, planned_tasks
 
 _LOG_TAIL_BYTES = 20_000
 _BSB_JOB = re.compile(r"JobStatus\.RUNNING \{root\}\.(\w+)\.(\w+)")
@@ -65,7 +65,7 @@ def active_jobs(run: Path, statuses: list[TaskStatus]) -> list[str]:
 
 
 def _status(run: Path, task: PlannedTask, line: Submitted | None, answer: Answer, name: str) -> TaskStatus:
-    marker = read_marker(run, task.name)
+    marker = marker_of(run, task)
     key = (line.job, line.covers(task)) if line else ("", None)
     job = answer.jobs.get(key)
     shown = key[0] if key[1] is None else f"{key[0].removesuffix('[]')}[{key[1]}]"
