@@ -45,7 +45,7 @@ class Recording:
 class Trace:
     """What one multimeter read of one quantity in the cells of one type, in samples of equal distance.
 
-    The first sample is one step after the simulation's start.
+    The first sample is one step after ``start``.
     """
 
     recorder: str
@@ -55,6 +55,7 @@ class Trace:
     step: float  # ms
     cells: NDArray[np.int64]  # (cells,): indices within the type, ascending, each once
     values: NDArray[np.float64]  # (samples, cells)
+    start: float = 0.0  # ms, from the start of the simulation
 
 
 @dataclass(frozen=True, eq=False)

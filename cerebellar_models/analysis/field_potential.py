@@ -77,7 +77,7 @@ def field_potential(currents: Mapping[str, Trace], onset: float | None) -> Field
         SUMMED_CURRENTS: -np.sum(list(means.values()), axis=0),
         REFERENCE_WEIGHTED_SUM: reference_weighted_sum(ampa.values, currents[GABA].values, ampa.step),
     }
-    times = ampa.step * np.arange(1, len(ampa.values) + 1)
+    times = ampa.start + ampa.step * np.arange(1, len(ampa.values) + 1)
     shown = np.ones(len(times), bool)
     if onset is not None and times[0] < onset < times[-1]:
         shown = (times >= onset - _BEFORE) & (times < onset + _AFTER)
@@ -128,8 +128,16 @@ def stimulus_onset(simulation: Tree) -> float | None:
     return min(_onsets(simulation.get("devices", {}).values()), default=None)
 
 
+def records(device: Tree) -> bool:
+    """Whether a device only records, as the names of BSB and NEST tell: it is no stimulus."""
+    model = str(device.get("nest_model") or device.get("device"))
+    return model.endswith(("recorder", "meter", "detector"))
+
+
 def _onsets(devices: Iterable[Tree]) -> Iterable[float]:
     for device in devices:
+        if records(device):
+            continue
         times = [device.get("start", 0), *(device.get("constants") or {}).get("spike_times", ())]
         delay = float(device.get("delay") or 0)
         yield from (float(time) + delay for time in times if isinstance(time, int | float) and time > 0)

@@ -16,6 +16,7 @@ from cerebellar_models.analysis.field_potential import (
     REFERENCE_WEIGHTED_SUM,
     SUMMED_CURRENTS,
     FieldPotential,
+    records,
 )
 
 MOST_ROWS = 100  # cells of a population in a raster
@@ -203,7 +204,7 @@ def _colours(cell_types: Iterable[str]) -> dict[str, str]:
 def _shade_stimuli(figure: go.Figure, simulation: Tree) -> None:
     """A band over the time of every device that is on for a part of the simulation only."""
     for device in simulation.get("devices", {}).values():
-        if "start" in device and "stop" in device:
+        if "start" in device and "stop" in device and not records(device):
             span = {"x0": float(device["start"]), "x1": float(device["stop"])}
             figure.add_vrect(**span, fillcolor="#999", opacity=0.25, line_width=0, layer="below")
 

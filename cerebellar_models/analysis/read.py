@@ -99,8 +99,8 @@ def read_activity(paths: Path | Iterable[Path]) -> Activity:
         recordings = tuple(_joined(*key, parts) for key, parts in shares.items())
         traces = tuple(map(_side_by_side, sampled.values()))
     for trace in traces:
-        if len(trace.values) * trace.step < duration - _UNSAMPLED_END:
-            end = len(trace.values) * trace.step
+        end = trace.start + len(trace.values) * trace.step
+        if end < duration - _UNSAMPLED_END:
             raise RunError(
                 f"{first}: {trace.recorder} holds {trace.quantity} of {end:g} of {duration:g} ms only"
             )
@@ -250,6 +250,7 @@ def _traces(signal: Any) -> Iterator[Trace]:
             step=float(signal.sampling_period.rescale("ms").magnitude),
             cells=cells[own],
             values=signal.magnitude[:, own].astype(np.float64),
+            start=float(signal.t_start.rescale("ms").magnitude),
         )
 
 

@@ -13,6 +13,7 @@ from plotly.offline import get_plotlyjs
 from cerebellar_models.analysis import figures
 from cerebellar_models.analysis.activity import ActivityNumbers, activity_numbers
 from cerebellar_models.analysis.data import Activity, CircuitData
+from cerebellar_models.analysis.field_potential import RWS_AMPA_DELAY, RWS_GABA_FACTOR
 from cerebellar_models.analysis.omissions import omissions
 from cerebellar_models.analysis.read import read_activity, read_circuit
 from cerebellar_models.analysis.reference import Reference, load_reference, other_conditions
@@ -140,6 +141,8 @@ def render_page(report: Report, circuit: CircuitData, activities: Mapping[str, A
         omitted=_by_content(report.omitted),
         somata=_embedded(figures.soma_positions(circuit), "somata") if circuit.positions else "",
         drawn=drawn,
+        rws_ampa_delay=RWS_AMPA_DELAY,
+        rws_gaba_factor=RWS_GABA_FACTOR,
         plotly=get_plotlyjs(),
     )
 

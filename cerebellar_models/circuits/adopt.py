@@ -195,9 +195,9 @@ def _hints_of_known_slips(path: str, simulation: Tree) -> Iterator[str]:
 
 def _hints_of_gap_junctions(path: str, simulation: Tree) -> Iterator[str]:
     for model_path, model in _nodes(simulation, "connection_models", path):
-        names = {
+        names = [
             synapse.get("model") or synapse.get("synapse_model") for synapse in _synapses(model_path, model)
-        }
+        ]
         if model.get("rule") == "one_to_one" and "gap_junction" in names:
             yield (
                 f"{model_path}: one_to_one couples the cells of a population to themselves, that is to nothing; "

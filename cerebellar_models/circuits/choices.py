@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cerebellar_models.circuits.catalogue import Species
-from cerebellar_models.circuits.offers import against_models, against_paradigm
+from cerebellar_models.circuits.offers import against_models, against_paradigm, fitting_synapses
 from cerebellar_models.circuits.parts import with_requirements
 from cerebellar_models.errors import UserError
 
@@ -55,6 +55,8 @@ def choose(
 ) -> CircuitChoices:
     """Fills in the species' defaults and the parts that others require, and checks every name and number.
 
+    Of neuron and synapse model, the one that is not given is one that fits the other.
+
     :param simulations: names of paradigms; none given means all that are offered for this circuit.
     :param microzones: labels of the zones into which Purkinje cells, nuclei and olive are divided.
     :param microzone_axis: x, y or z: zones follow one another along it, instead of being drawn at random.
@@ -75,10 +77,7 @@ def choose(
     if not 1 <= threads <= MOST_THREADS:
         raise UserError(f"threads: {threads} is not between 1 and {MOST_THREADS}")
     state = _known("state", state or defaults["state"], species.states)
-    neuron_model = _known("neuron model", neuron_model or defaults["neuron_model"], species.neuron_models)
-    synapse_model = _known(
-        "synapse model", synapse_model or defaults["synapse_model"], species.synapse_models
-    )
+    neuron_model, synapse_model = _models(species, neuron_model, synapse_model)
     parts = with_requirements(species.parts, parts)
     _or_refuse(against_models(species, parts, state, neuron_model, synapse_model))
     return CircuitChoices(
@@ -96,6 +95,23 @@ def choose(
         microzones=_zones(species, tuple(microzones), microzone_axis, parts),
         microzone_axis=microzone_axis,
     )
+
+
+def _models(species: Species, neurons: str | None, synapses: str | None) -> tuple[str, str]:
+    """The default where it fits; else a set that extends no other is taken before its variants."""
+    if neurons:
+        _known("neuron model", neurons, species.neuron_models)
+    if synapses:
+        _known("synapse model", synapses, species.synapse_models)
+        fitted_to = species.synapse_models[synapses]["neuron_model"]
+        return _known("neuron model", neurons or fitted_to, species.neuron_models), synapses
+    neurons = _known("neuron model", neurons or species.defaults["neuron_model"], species.neuron_models)
+    fitting = fitting_synapses(species, neurons)
+    if not fitting:
+        raise UserError(f"neuron model: no synapse model is fitted to '{neurons}'")
+    default = species.defaults["synapse_model"]
+    whole = [name for name in fitting if "extends" not in species.synapse_models[name]]
+    return neurons, default if default in fitting else (whole or fitting)[0]
 
 
 def _simulations(

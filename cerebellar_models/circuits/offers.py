@@ -56,8 +56,10 @@ def against_models(
     """Why these models cannot be simulated together, or on this circuit; None if they can."""
     fitted_to = species.synapse_models[synapse_model]["neuron_model"]
     if fitted_to != neuron_model:
+        fitting = ", ".join(fitting_synapses(species, neuron_model)) or "none"
         return (
-            f"synapse model: '{synapse_model}' is fitted to neuron model '{fitted_to}', not '{neuron_model}'"
+            f"synapse model: '{synapse_model}' is fitted to neuron model '{fitted_to}', not '{neuron_model}'; "
+            f"fitted to that: {fitting}"
         )
     neurons = species.neuron_models[neuron_model]
     states = neurons.get("states", species.states)
@@ -70,6 +72,13 @@ def against_models(
     if unknown:
         return f"part: neuron model '{neuron_model}' has no parameters for {', '.join(unknown)}"
     return None
+
+
+def fitting_synapses(species: Species, neuron_model: str) -> list[str]:
+    """The synapse sets fitted to a neuron model, by name."""
+    return [
+        name for name, synapses in species.synapse_models.items() if synapses["neuron_model"] == neuron_model
+    ]
 
 
 def against_paradigm(species: Species, parts: Iterable[str], neuron_model: str, paradigm: str) -> str | None:

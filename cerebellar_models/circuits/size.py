@@ -115,7 +115,8 @@ def _in_order(rules: dict[str, Tree]) -> list[tuple[str, Tree]]:
     def add(name: str, above: tuple[str, ...]) -> None:
         if name in above or name in ordered:
             return
-        for value in rules[name].values():
+        rule = rules[name]
+        for value in rule.values() if isinstance(rule, dict) else ():
             for other in value if isinstance(value, list) else (value,):
                 if isinstance(other, str) and other in rules:
                     add(other, (*above, name))

@@ -27,8 +27,8 @@ _OPTIONS = (
         multiple=True,
         help="Paradigm; may be repeated.  [default: all the circuit offers]",
     ),
-    click.option("--neuron-model", help="Point neuron model."),
-    click.option("--synapse-model", help="Set of synapse parameters."),
+    click.option("--neuron-model", help="Point neuron model.  [default: that of the synapses]"),
+    click.option("--synapse-model", help="Set of synapse parameters.  [default: one for the neurons]"),
     click.option("--seed", type=int, help="Seed of everything random.  [default: 1234]"),
     click.option(
         "--threads", type=int, default=1, show_default=True, help="Threads of a simulation, per rank."

@@ -152,7 +152,7 @@ potential_after_strong_input( const State& start,
   const double a,
   const double I_mean )
 {
-  const int parts = static_cast< int >( std::ceil( 4 * std::abs( a ) ) );
+  const int parts = parts_of_step( a );
   const double du = 1. / parts;
   double V = start.V_m;
   std::array< double, N_RECEPTORS > g = start.g, s = start.s;

@@ -2,6 +2,7 @@
 #ifndef EGLIF_MEANS_H
 #define EGLIF_MEANS_H
 
+#include <algorithm>
 #include <cmath>
 
 namespace cerebellum
@@ -15,6 +16,14 @@ struct Coupling
   double mean = 0;        // pA, mean over the step of the sum of w_j V_j
   double change = 0;      // pA, change over the step of the sum of w_j V_j
 };
+
+// In how many parts a step with the rate a per step is taken; what is no number has the most.
+inline int
+parts_of_step( double a )
+{
+  constexpr double MOST = 10000;
+  return static_cast< int >( std::ceil( std::min( MOST, 4 * std::abs( a ) ) ) );
+}
 
 // Means over 0 < u < 1. The series are for small x, where the closed forms lose digits.
 inline double

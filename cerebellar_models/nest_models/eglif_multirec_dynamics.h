@@ -288,7 +288,7 @@ potential_after_strong_input( double V,
   const double a,
   const double I_mean )
 {
-  const int parts = static_cast< int >( std::ceil( 4 * std::abs( a ) ) );
+  const int parts = parts_of_step( a );
   const double du = 1. / parts;
   for ( int part = 0; part < parts; ++part )
   {

@@ -95,8 +95,13 @@ template < typename Model >
 void
 EglifNode< Model >::require_iterations() const
 {
+  // NEST collects them in the order of their numbers.
   const auto& iterating = nest::kernel().node_manager.get_wfr_nodes_on_thread( get_thread() );
-  if ( node_uses_wfr() and std::find( iterating.begin(), iterating.end(), this ) == iterating.end() )
+  const auto place = std::lower_bound( iterating.begin(),
+    iterating.end(),
+    get_node_id(),
+    []( const nest::Node* node, const size_t id ) { return node->get_node_id() < id; } );
+  if ( node_uses_wfr() and ( place == iterating.end() or *place != this ) )
   {
     throw nest::KernelException( std::string( Model::NAME )
       + ": NEST does not know of its gap junctions yet; create a node, such as a recorder, after connecting them." );

@@ -100,7 +100,12 @@ def _write_set(file: h5py.File, projection: Contacts, blocks: dict, length: int)
 
 
 def trace(
-    quantity: str, values: list[list[float]], cells=(0, 1), cell_type="granule_cell", duration=1000.0
+    quantity: str,
+    values: list[list[float]],
+    cells=(0, 1),
+    cell_type="granule_cell",
+    duration=1000.0,
+    start=0.0,
 ) -> Trace:
     """What a multimeter read in pA; ``values`` has a row for each sample, which share out the duration (ms)."""
     return Trace(
@@ -111,6 +116,7 @@ def trace(
         step=duration / len(values),
         cells=np.array(cells, dtype=np.int64),
         values=np.array(values, dtype=float),
+        start=start,
     )
 
 
@@ -147,6 +153,7 @@ def _signal(recorded: Trace) -> AnalogSignal:
         recorded.values,
         units=recorded.unit,
         sampling_period=recorded.step * pq.ms,
+        t_start=recorded.start * pq.ms,
         name=recorded.quantity,
         array_annotations=channels,
         bsb_device_name=recorded.recorder,

@@ -9,6 +9,7 @@ from analysis_samples import trace, write_circuit, write_recording
 
 from cerebellar_models.analysis import field_potential as fp
 from cerebellar_models.analysis.data import Activity
+from cerebellar_models.analysis.read import read_activity
 from cerebellar_models.analysis.report import write_report
 
 STEP = 0.1  # ms
@@ -94,10 +95,28 @@ def test_without_a_stimulus_the_largest_deflection_is_found():
         ({"noise": {"rate": 4, "delay": 1.0}}, None),
         ({"late": {"start": 200.0, "delay": 1.0}, "early": {"start": 100.0, "delay": 0.5}}, 100.5),
         ({"background": {"start": 0, "delay": 1.0}, "meter": {"constants": None}}, None),
+        ({"meter": {"device": "multimeter", "start": 50.0, "delay": 1.0}}, None),
+        (
+            TREE["devices"] | {"own": {"device": "external", "nest_model": "spike_recorder", "start": 50.0}},
+            ONSET,
+        ),
     ],
 )
 def test_the_stimulus_is_the_first_that_sets_in_later(devices, onset):
     assert fp.stimulus_onset({"devices": devices}) == onset
+
+
+def test_a_recorder_that_starts_late_shifts_no_time(tmp_path):
+    late = 100.0  # ms
+    course = np.outer(triangle(122, 124, 130, 10.0)[round(late / STEP) :], [0.9, 1.1])
+    traces = [
+        trace(quantity, values, duration=TIMES[-1] - late, start=late)
+        for quantity, values in ((fp.AMPA, course), (fp.GABA, 0 * course))
+    ]
+    activity = read_activity(write_recording(tmp_path / "r.nio", [traces], duration=400.0))
+    summed, _ = responses(fp.field_potential({each.quantity: each for each in activity.traces}, ONSET))
+    assert summed.peak_ms == pytest.approx(124.0)
+    assert summed.latency_ms == pytest.approx(4.0)
 
 
 def test_other_quantities_make_no_field_potential():
@@ -117,4 +136,5 @@ def test_the_report_shows_it(tmp_path):
     text = files.html.read_text()
     assert "Field potential" in text
     assert "doi:10.1371/journal.pcbi.1004584" in text
+    assert "|AMPA| 6 ms late plus 1.65 " in text
     assert 'id="field-0-0"' in text

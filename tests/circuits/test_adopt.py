@@ -117,8 +117,9 @@ def test_labels_the_bundled_file_lacks_are_named():
         ({"rule": "one_to_one", "synapses": [{"model": "gap_junction", "weight": 14.3}]}, True),
         ({"rule": "one_to_one", "synapses": [{"model": "static_synapse", "weight": 1}]}, False),
         ({"synapses": [{"model": "gap_junction", "weight": 0.9}]}, False),
+        ({"rule": "one_to_one", "synapses": [{"model": {"a": 1}}]}, False),
     ],
-    ids=["cells with themselves", "no gap junction", "by contacts"],
+    ids=["cells with themselves", "no gap junction", "by contacts", "no name of a model"],
 )
 def test_gap_junctions_that_couple_nothing_are_told(model, told):
     tree = {

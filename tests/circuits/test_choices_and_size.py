@@ -1,5 +1,7 @@
 """Names and numbers that are refused, and the closed-form counts."""
 
+from dataclasses import replace
+
 import pytest
 
 from cerebellar_models.circuits import populations, size
@@ -48,6 +50,39 @@ def test_bad_choices_are_refused_in_one_line(choices, says):
         choose(MOUSE, **choices)
     assert says in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "neurons", "synapses"),
+    [
+        ({}, "eglif_cond_alpha_multisyn", "static_synapse"),
+        ({"neuron_model": "eglif_cond_alpha_multisyn"}, "eglif_cond_alpha_multisyn", "static_synapse"),
+        ({"neuron_model": "eglif_multirec"}, "eglif_multirec", "multirec_static_synapse"),
+        ({"synapse_model": "multirec_tsodyks_synapse"}, "eglif_multirec", "multirec_tsodyks_synapse"),
+        ({"synapse_model": "tsodyks2_synapse"}, "eglif_cond_alpha_multisyn", "tsodyks2_synapse"),
+    ],
+    ids=str,
+)
+def test_one_of_neurons_and_synapses_brings_the_other(given, neurons, synapses):
+    chosen = choose(MOUSE, **given)
+    assert (chosen.neuron_model, chosen.synapse_model) == (neurons, synapses)
+
+
+def test_neurons_and_synapses_that_do_not_fit_are_refused_with_those_that_do():
+    with pytest.raises(
+        UserError, match=r"'static_synapse' is fitted to .* not 'eglif_multirec'; fitted"
+    ) as told:
+        choose(MOUSE, neuron_model="eglif_multirec", synapse_model="static_synapse")
+    fitting = [name for name in MOUSE.synapse_models if name.startswith("multirec_")]
+    assert str(told.value).endswith(f"fitted to that: {', '.join(fitting)}")
+
+
+def test_neurons_without_synapses_are_refused():
+    species = replace(
+        MOUSE, neuron_models=MOUSE.neuron_models | {"lif": MOUSE.neuron_models["eglif_multirec"]}
+    )
+    with pytest.raises(UserError, match="neuron model: no synapse model is fitted to 'lif'"):
+        choose(species, neuron_model="lif")
 
 
 @pytest.mark.parametrize(

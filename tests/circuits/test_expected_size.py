@@ -185,6 +185,14 @@ def test_an_empty_configuration_has_nothing(nothing):
     assert (size.total_cells, size.total_pairs, size.total_contacts) == (0, 0, 0)
 
 
+@pytest.mark.parametrize("rule", [3, None, "gap_goc", ["gap_goc"]], ids=str)
+def test_a_projection_that_is_no_mapping_is_named(rule):
+    whole = tree(preset="tiny")
+    size = circuit_size({**whole, "connectivity": {"a": rule, **whole["connectivity"]}})
+    assert [reason.partition(":")[0] for reason in size.unknown] == ["a"]
+    assert set(size.projections) == set(whole["connectivity"])
+
+
 def test_published_configurations_are_counted():
     """Older class paths and stock rules; their morphology files are not here, which is said."""
     folder = Path(__file__).parents[1] / "compatibility"

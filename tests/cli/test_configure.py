@@ -15,6 +15,12 @@ def test_writes_a_configuration_and_says_what_to_expect(cli, tmp_path):
     assert tree["rng"] == {"seed": 1234}
 
 
+def test_a_neuron_model_brings_its_synapses(cli, tmp_path):
+    result = cli("configure", "--preset", "tiny", "--neuron-model", "eglif_multirec")
+    assert result.returncode == 0, result.stderr
+    assert "multirec_static_synapse" in (tmp_path / "circuit.yaml").read_text().partition("\n")[0]
+
+
 def test_yaml_and_json_hold_the_same(cli, tmp_path):
     for name in ("a.yaml", "a.json"):
         assert cli("configure", "--preset", "tiny", "-o", name).returncode == 0

@@ -48,6 +48,15 @@ def test_potential_stays_within_a_tenth_of_a_millivolt(nest, name, weight):
     assert error.max() < 0.02
 
 
+@pytest.mark.parametrize("model", [MODEL, "eglif_multirec"])
+def test_an_input_beyond_all_measure_leads_to_its_reversal_potential(nest, model):
+    neuron = nest.Create(model, params={"V_th": 1e9, "V_m": -60.0})
+    stimulate(nest, neuron, [reference.Input(5.0, 1, 1e13)])
+    trace = record(nest, neuron, ["V_m"], 10.0)
+    assert trace["V_m"][40] < -20
+    assert trace["V_m"][60:80] == pytest.approx(0.0, abs=0.1)
+
+
 def test_rates_at_rest_and_with_current(nest):
     # Currents from half to twice the rheobase or so of each cell, in pA.
     extra = {

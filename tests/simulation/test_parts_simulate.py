@@ -1,19 +1,22 @@
 """Each part compiles and simulates, one population of a single recorded cell among them."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from circuit_file import CircuitFile
-from support import command_line
+from support import command_line, missing
 
 from cerebellar_models.analysis.read import read_activity, read_circuit
 from cerebellar_models.circuits.catalogue import load_species, morphology_manifest
 from cerebellar_models.circuits.choices import choose
 from cerebellar_models.circuits.compose import compose
+from cerebellar_models.deploy import launch
 
 MOUSE = load_species("mouse")
 SMALL = (60, 80)  # µm; holds one cell of the olive
@@ -100,8 +103,12 @@ def test_the_field_potential_follows_the_volley(tmp_path, nest_installed):
     assert "Field potential" in (tmp_path / "run" / "report.html").read_text()
 
 
-def test_gap_junctions_of_a_circuit_go_both_ways(tmp_path, nest_installed):
+@pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=pytest.mark.mpi)])
+def test_gap_junctions_of_a_circuit_go_both_ways(tmp_path, nest_installed, ranks):
     """Each pair of Golgi cells with contacts is coupled once each way, with 0.9 nS for each of its contacts."""
+    python = sys.executable if ranks == 1 else os.environ.get("CEREBELLAR_MODELS_MPI_PYTHON", "")
+    if not os.access(python, os.X_OK):
+        missing("CEREBELLAR_MODELS_MPI_PYTHON names no Python with a NEST that has MPI")
     choices = choose(
         MOUSE,
         size=(200, 100),
@@ -122,29 +129,33 @@ def test_gap_junctions_of_a_circuit_go_both_ways(tmp_path, nest_installed):
     for pre, post in zip(projection.pre_cells.tolist(), projection.post_cells.tolist(), strict=True):
         contacts[frozenset((pre, post))] = contacts.get(frozenset((pre, post)), 0) + 1
     assert contacts
-    script = f"""
+    script = """
 import json, nest
 from bsb_nest.adapter import NestAdapter
 run = NestAdapter.run
 def tell(self, *simulations):
-    populations = {{model.name: nodes for model, nodes in self.simdata[simulations[0]].populations.items()}}
+    populations = {model.name: nodes for model, nodes in self.simdata[simulations[0]].populations.items()}
     found = nest.GetConnections(synapse_model="gap_junction").get(["source", "target", "weight"])
     first = populations["golgi_cell"][0].global_id
     rows = [[s - first, t - first, w] for s, t, w in zip(found["source"], found["target"], found["weight"])]
-    open({str(tmp_path / "found.json")!r}, "w").write(json.dumps(rows))
+    open(f"found-{nest.Rank()}.json", "w").write(json.dumps(rows))
     return run(self, *simulations)
 NestAdapter.run = tell
 import runpy, sys
 sys.argv = ["bsb", "simulate", "cerebellum.hdf5", "basal_activity", "-o", "results", "-v1"]
 runpy.run_module("bsb", run_name="__main__", alter_sys=True)
 """
+    command = launch.on_ranks([python, "-c", script], ranks)
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+        command, cwd=tmp_path, env=launch.environment(), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    found = {(pre, post): weight for pre, post, weight in json.loads((tmp_path / "found.json").read_text())}
-    expected = {}
-    for pair, count in contacts.items():
-        pre, post = sorted(pair)
-        expected[pre, post] = expected[post, pre] = pytest.approx(0.9 * count)
-    assert found == expected
+    shares = [json.loads((tmp_path / f"found-{rank}.json").read_text()) for rank in range(ranks)]
+    assert all(shares)
+    found = sorted(row for share in shares for row in share)
+    expected = sorted(
+        [*ends, 0.9 * count]
+        for pair, count in contacts.items()
+        for ends in (sorted(pair), sorted(pair, reverse=True))
+    )
+    assert np.array(found) == pytest.approx(np.array(expected))
