@@ -290,12 +290,20 @@ def _before(command: type[BaseCommand], prepare: Callable[[Any], None]) -> None:
 
 def _leave_usage(folder: Path) -> None:
     """A job has no other way to learn it where the scheduler keeps no accounts."""
-    memory_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    usage = {"host": platform.node(), "max_rss_kb": memory_kb}
+    usage = {"host": platform.node(), "max_rss_kb": _peak_kb()}
     try:
         (folder / f"{platform.node()}-{os.getpid()}.json").write_text(json.dumps(usage))
     except OSError as error:  # not worth failing for
         print(f"cannot leave the memory used: {error}", file=sys.stderr)
+
+
+def _peak_kb() -> int:
+    """Peak of the memory in use; ru_maxrss, which goes from a process to the programs it starts, is for want of /proc."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
 
 
 faulthandler.register(signal.SIGUSR2, all_threads=True)

@@ -56,7 +56,10 @@ def _is_open_mpi(launcher: str) -> bool:
 
 def environment() -> dict[str, str]:
     """This process' environment with what makes the PyPI Open MPI and NEST quiet."""
-    return {"OMPI_MCA_osc": "^ucx", "PYNEST_QUIET": "1", "PYTHONUNBUFFERED": "1", **os.environ}
+    quiet = {"PYNEST_QUIET": "1", "PYTHONUNBUFFERED": "1"}
+    if "CEREBELLAR_MODELS_IMAGE" not in os.environ:  # its Open MPI is set by its own files, and needs UCX
+        quiet["OMPI_MCA_osc"] = "^ucx"
+    return quiet | os.environ
 
 
 def progress_environment(duration: float) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """The documented BSB commands on a generated configuration, on one rank and on several."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -210,6 +211,22 @@ def test_a_job_asks_for_no_number_of_threads(tmp_path, nest_installed, tiny_fold
     done = bsb(*arguments, cwd=tmp_path, CEREBELLAR_MODELS_THREADS="many")
     assert done.returncode == 2
     assert "CEREBELLAR_MODELS_THREADS: 'many' is not a whole number" in done.stderr.splitlines()[-1]
+
+
+def test_the_memory_of_the_process_that_starts_it_is_not_counted(tmp_path):
+    """The kernel's ru_maxrss goes from a process to the programs it starts."""
+    script = "import subprocess, sys; large = b'x' * 10**9; sys.exit(subprocess.run(sys.argv[1:]).returncode)"
+    (tmp_path / "usage").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", script, *BSB, "--version"],
+        env=os.environ | {"CEREBELLAR_MODELS_USAGE": str(tmp_path / "usage")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (left,) = (tmp_path / "usage").glob("*.json")
+    assert json.loads(left.read_text())["max_rss_kb"] < 500_000
 
 
 def shorten(folder: Path, duration: float, threads: int = 1) -> None:

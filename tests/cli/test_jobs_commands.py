@@ -149,7 +149,7 @@ def test_every_flag_of_pbs_and_of_a_python_reaches_the_script(folder, cli, tmp_p
         assert line in script
     common = (tmp_path / "r" / "jobs" / "common.sh").read_text()
     assert "PYTHON=/opt/py" in common
-    assert 'WORK="$FAST"/' in common
+    assert 'PRODUCT="$FAST"/cerebellar-models-' in common
 
 
 def test_modules_and_directives_from_the_environment(folder, cli, tmp_path):
