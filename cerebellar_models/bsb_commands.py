@@ -298,7 +298,7 @@ def _leave_usage(folder: Path) -> None:
 
 
 def _peak_kb() -> int:
-    """Peak of the memory in use; ru_maxrss, which goes from a process to the programs it starts, is for want of /proc."""
+    """Peak of its memory; ru_maxrss, which goes from a process to the programs it starts, is where /proc is not."""
     try:
         status = Path("/proc/self/status").read_text()
     except OSError:
