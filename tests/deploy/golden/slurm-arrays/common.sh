@@ -1,6 +1,6 @@
 # Sourced by the job scripts of this run: what made-up asks for, and the steps the stages share.
 # On the host it needs bash and the scheduler; Python and the package are in the image, where there is one.
-# shellcheck shell=bash disable=SC2034,SC2153,SC2317  # the script that sources this sets, uses and calls the rest
+# shellcheck shell=bash disable=SC2034,SC2153,SC2317,SC2329  # the script that sources this sets, uses and calls the rest
 set -euo pipefail
 
 RUN=$PWD NAME=$STAGE${INDEX:+-$INDEX}
