@@ -43,6 +43,9 @@ if behaviour.exists() and behaviour.read_text() == "fail":
     raise SystemExit("failing on purpose")
 """
 
+# One cluster at a time: its ranks are more than the cores. The test of the image is with those of the images.
+on_one_worker = pytest.mark.xdist_group("cluster")
+
 
 class Cluster:
     """Runs commands on the login node."""
@@ -197,6 +200,7 @@ def rendering(run: Path, *flags: str) -> tuple[str, ...]:
     return ("jobs", "render", "circuit.yaml", "--site-file", "two-nodes.yaml", "-o", str(run), *size, *flags)
 
 
+@on_one_worker
 def test_from_circuit_to_report_on_two_nodes(cluster, new_run):
     run = new_run(flags=("--seed", "1234", "--seed", "7"))  # the circuit's own, and another
     submitted = cluster.jobs("submit", run)
@@ -225,6 +229,7 @@ def test_from_circuit_to_report_on_two_nodes(cluster, new_run):
     assert not list(run.glob(".*.partial"))
 
 
+@on_one_worker
 def test_nothing_is_submitted_twice(cluster, new_run):
     run = new_run()
     (run / "behaviour").write_text("hang")
@@ -241,6 +246,7 @@ def test_nothing_is_submitted_twice(cluster, new_run):
     assert told["compile"]["state"] in ("stopped", "cancelled")
 
 
+@on_one_worker
 def test_a_failing_compilation_takes_its_dependents_with_it(cluster, new_run):
     run = new_run()
     (run / "behaviour").write_text("fail")
@@ -257,6 +263,7 @@ def test_a_failing_compilation_takes_its_dependents_with_it(cluster, new_run):
     assert not list(run.glob(".*.partial"))
 
 
+@on_one_worker
 def test_a_wrong_kind_of_pmi_is_caught_before_work(cluster, new_run):
     run = new_run(launcher_options=["--mpi=none"])
     cluster.jobs("submit", run, "compile")
@@ -267,6 +274,7 @@ def test_a_wrong_kind_of_pmi_is_caught_before_work(cluster, new_run):
     assert "JobStatus" not in log
 
 
+@on_one_worker
 def test_a_hang_ends_with_the_stack_of_every_rank(cluster, new_run):
     run = new_run()
     (run / "behaviour").write_text("hang")
@@ -279,6 +287,7 @@ def test_a_hang_ends_with_the_stack_of_every_rank(cluster, new_run):
     assert not RunFolder(run).circuit.exists()
 
 
+@on_one_worker
 def test_a_killed_rank_ends_the_job(cluster, new_run):
     run = new_run()
     (run / "behaviour").write_text("hang")
@@ -309,6 +318,7 @@ def ranks_of(run: Path) -> list[int]:
     return found
 
 
+@on_one_worker
 def test_a_stage_the_walltime_stopped_is_taken_up_again(cluster, new_run, compiled):
     run = new_run(circuit=compiled, flags=("--walltime", "00:01:00"))
     (run / "behaviour").write_text("hang")
@@ -335,6 +345,7 @@ def test_a_stage_the_walltime_stopped_is_taken_up_again(cluster, new_run, compil
     assert [line.split("\t")[0] for line in again.splitlines()] == ["simulate", "report"]
 
 
+@on_one_worker
 def test_where_the_site_allows_it_a_stopped_stage_starts_again_by_itself(cluster, new_run, compiled):
     run = new_run(circuit=compiled, flags=("--walltime", "00:01:30"), requeue=True, signal_before_end_s=10)
     (run / "behaviour").write_text("hang")
