@@ -7,6 +7,7 @@ SPECIES ?= mouse
 RUN_FLAGS ?= --species mouse --state awake --preset canonical --simulation basal_activity --duration 1000 --threads 2
 # The tests of a group share what takes minutes to make, and so a worker.
 PYTEST_FLAGS ?= -n 2 --dist loadgroup
+PYTEST := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest
 # The images, what they are built with (docker or podman), and options for its build and run commands.
 ENGINE ?= docker
 APPTAINER ?= apptainer
@@ -22,7 +23,7 @@ STAMP := $(VENV)/.installed-$(shell cksum < pyproject.toml | cut -d' ' -f1)
 MPI_VENV := .venv-mpi
 MPI_STAMP := $(MPI_VENV)/.installed-$(shell cat pyproject.toml containers/build-nest.sh containers/versions.env containers/nest-models-circuits.txt | cksum | cut -d' ' -f1)
 
-.PHONY: run jobs test check bench mpi image sif image-test lock wheelhouse clean require
+.PHONY: run jobs test test-unit test-long check bench mpi image sif image-test lock wheelhouse clean require
 .DEFAULT_GOAL := run
 
 run: $(STAMP)
@@ -33,12 +34,31 @@ jobs: $(STAMP)
 	$(BIN)/cerebellar-models jobs render --species $(SPECIES) --site $(SITE) $(JOBS_FLAGS)
 
 test: $(STAMP)
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest $(PYTEST_FLAGS)
+	$(PYTEST) -m "not long" $(PYTEST_FLAGS)
 
+# Nothing is compiled, simulated or submitted: minutes of one core.
+test-unit: $(STAMP)
+	$(PYTEST) -m "unit and not long" $(PYTEST_FLAGS)
+
+# What is too long for CI, part by part; tests/tiers.py says what there is.
+LONG_PARTS := neuron scale species faults reports
+test-long: $(STAMP)
+	@test "$(words $(PART)) $(words $(filter $(LONG_PARTS),$(PART)))" = "1 1" \
+	  || { echo "make: PART=$(PART): is no part of the long tests; one of: $(LONG_PARTS)" >&2; exit 2; }
+	$(PYTEST) -m "long(part='$(PART)')" $(PYTEST_FLAGS)
+
+# The scripts that are rendered are checked in tests/jobs/test_golden.py, those within CI files in tests/containers.
+SHELL_SCRIPTS := $(wildcard containers/*.sh tests/containers/*.sh tests/jobs/*/*.sh) .ci/run
 check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
+	$(BIN)/shellcheck --external-sources --source-path . $(SHELL_SCRIPTS)
+	$(BIN)/hadolint containers/Dockerfile
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.gitlab-ci --data-transform gitlab-ci .gitlab-ci.yml
+	$(BIN)/zizmor --quiet --offline --no-progress .github/workflows
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/overlap_rule.py

@@ -22,8 +22,9 @@ import time
 from pathlib import Path
 
 from cerebellar_models.builders import nest_module
-from cerebellar_models.deploy import container, launch
-from cerebellar_models.deploy.run_folder import installed_versions
+from cerebellar_models.images import engines as container
+from cerebellar_models.runs import launch
+from cerebellar_models.runs.run_folder import installed_versions
 
 SIDES = ("bare", "container")
 STAGES = ("compile", "simulate")
@@ -68,7 +69,7 @@ def main() -> None:
                 f"median of pairs {part['overhead']:+.1%}"
             )
     if given.json:
-        given.json.write_text(json.dumps(result, indent=2) + "\n")
+        given.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
 def measure(folder: Path, given: argparse.Namespace) -> list[dict]:
@@ -112,7 +113,8 @@ def run(
             command = [sys.executable, "-c", TIMED, *work]
         else:
             # The caches that the first run fills, which Docker would throw away.
-            in_image = ["env", "NUMBA_CACHE_DIR=/work/numba", "OMP_NUM_THREADS=1", "python", "-c", TIMED]
+            caches = f"NUMBA_CACHE_DIR={container.MOUNTED}/numba"
+            in_image = ["env", caches, "OMP_NUM_THREADS=1", "python", "-c", TIMED]
             if given.ranks > 1:
                 in_image += ["mpirun", "--oversubscribe", "-np", str(given.ranks)]
             in_image += ["python", "-m", "bsb", *arguments]
@@ -123,7 +125,8 @@ def run(
             cwd=folder,
             env=launch.environment() | {"OMP_NUM_THREADS": "1"},
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             check=False,
         )
         wall = round(time.perf_counter() - start, 3)
@@ -167,7 +170,7 @@ def _noise(values: list[float]) -> float:
 
 
 def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
         if line.startswith("model name"):
             return line.split(":", 1)[1].strip()
     return platform.processor()

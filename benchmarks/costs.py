@@ -23,10 +23,10 @@ from pathlib import Path
 
 import yaml
 
-from cerebellar_models.circuits.size import circuit_size
-from cerebellar_models.deploy.estimate import Stage, estimate, load_cost_model
-from cerebellar_models.deploy.launch import bsb, on_ranks
-from cerebellar_models.deploy.run_folder import installed_versions
+from cerebellar_models.circuits.counting.size import circuit_size
+from cerebellar_models.costs.estimate import Stage, estimate, load_cost_model
+from cerebellar_models.runs.launch import bsb, on_ranks
+from cerebellar_models.runs.run_folder import installed_versions
 
 EXTENTS = ((120.0, 60.0), (300.0, 200.0), (600.0, 400.0))
 SIMULATION = "basal_activity"
@@ -85,7 +85,7 @@ def main() -> None:
             "stages": [asdict(row) for row in rows],
             "rules_s": rules,
         }
-        arguments.json.write_text(json.dumps(content, indent=2) + "\n")
+        arguments.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def configure(work: Path, extent: tuple[float, float], parts: list[str], duration: float) -> None:
@@ -97,7 +97,7 @@ def configure(work: Path, extent: tuple[float, float], parts: list[str], duratio
 
 
 def measure(work: Path, name: str, ranks: int, models: bool) -> list[Measured]:
-    tree = yaml.safe_load((work / "circuit.yaml").read_text())
+    tree = yaml.safe_load((work / "circuit.yaml").read_text(encoding="utf-8"))
     model = load_cost_model("mouse")
     stages: list[tuple[Stage, list[str], Path | None]] = [
         (
@@ -158,7 +158,7 @@ def run(command: list[str], work: Path, log: Path, environment: dict[str, str]) 
     for left in usage.iterdir():
         left.unlink()
     start = time.perf_counter()
-    with log.open("w") as output:
+    with log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(
             command,
             cwd=work,
@@ -170,8 +170,8 @@ def run(command: list[str], work: Path, log: Path, environment: dict[str, str]) 
         process.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.perf_counter() - start
     if process.returncode != 0:
-        sys.exit(f"{' '.join(command)} failed:\n{log.read_text()[-2000:]}")
-    ranks = [json.loads(path.read_text())["max_rss_kb"] for path in usage.glob("*.json")]
+        sys.exit(f"{' '.join(command)} failed:\n{log.read_text(encoding='utf-8')[-2000:]}")
+    ranks = [json.loads(path.read_text(encoding="utf-8"))["max_rss_kb"] for path in usage.glob("*.json")]
     return (
         max([*ranks, used.ru_maxrss] if len(ranks) < 2 else ranks) / 1024,
         seconds,
@@ -190,7 +190,7 @@ def rule_seconds(log: Path) -> dict[str, float]:
     """Seconds of each rule and placement, summed over its jobs."""
     begun: dict[tuple[str, str], datetime] = {}
     seconds: dict[str, float] = {}
-    for time_text, state, block, rule in _JOB.findall(log.read_text()):
+    for time_text, state, block, rule in _JOB.findall(log.read_text(encoding="utf-8")):
         moment = datetime.fromisoformat(time_text)
         if state == "RUNNING":
             begun[block, rule] = moment

@@ -76,7 +76,7 @@ def main() -> None:
                     flush=True,
                 )
     if options.json:
-        options.json.write_text(json.dumps(rows, indent=2) + "\n")
+        options.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
 
 
 def compile_both(folder: Path, model: str, synapses: str, options: argparse.Namespace) -> None:
@@ -93,7 +93,7 @@ def compile_both(folder: Path, model: str, synapses: str, options: argparse.Name
     alone = copy.deepcopy(coupled)
     del alone["connection_models"]["gap_goc"]
     tree["simulations"] = {"alone": alone, "coupled": coupled}
-    (folder / "circuit.yaml").write_text(yaml.safe_dump(tree))
+    (folder / "circuit.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
     command = [sys.executable, "-m", "bsb", "compile", "circuit.yaml", "-v1", "--clear"]
     subprocess.run(command, cwd=folder, check=True, stdout=sys.stderr)
 
@@ -105,7 +105,7 @@ def best_of(folder: Path, variant: str, options: argparse.Namespace) -> dict:
         output = folder / f"{variant.replace(' ', '-')}-{len(seconds)}"
         command = [sys.executable, "-c", TIMED, str(VARIANTS[variant]), str(output), simulation]
         subprocess.run(command, cwd=folder, check=True, stdout=sys.stderr)
-        seconds.append(json.loads(Path(f"{output}.json").read_text()))
+        seconds.append(json.loads(Path(f"{output}.json").read_text(encoding="utf-8")))
     numbers = activity_numbers(variant, read_activity(list(output.glob("*.nio"))), None, None)
     golgi = next(entry for entry in numbers.populations if entry.cell_type == "golgi_cell")
     return {

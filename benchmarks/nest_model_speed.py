@@ -5,7 +5,7 @@
 Both models run in turn, several times, in one process and on one thread; of each, the fastest run counts,
 since other work on the machine only ever slows a run down. A population is timed alone, with and without
 synaptic input, so that the figure is time per neuron and time step, spike delivery included. Both models get
-the same input spikes, so that their rates can be compared. Needs the headers of GSL.
+the same input spikes, so that their rates can be compared. Needs the headers of GSL, and NESTML.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,6 +25,7 @@ sys.path.insert(0, str(ROOT / "tests" / "nest_models"))
 from eglif_cells import CELLS  # noqa: E402  (one table of parameters for tests and benchmarks)
 
 from cerebellar_models.builders import nest_module  # noqa: E402
+from cerebellar_models.installation import install_hint  # noqa: E402
 
 OURS, GSL = "eglif_cond_alpha_multisyn", "eglif_gsl"
 RESOLUTION = 0.1  # ms
@@ -77,11 +79,13 @@ def build_gsl_module() -> Path:
         probe = subprocess.run(preprocess, input=b"#include <gsl/gsl_odeiv.h>", stderr=subprocess.DEVNULL)
         if probe.returncode:
             sys.exit("the headers of GSL, which the yardstick needs, are missing: apt install libgsl-dev")
+        if find_spec("pynestml") is None:
+            sys.exit(f"NESTML, which writes the yardstick's C++, is missing: {install_hint('nestml')}")
         shutil.rmtree(folder, ignore_errors=True)
         work = folder / "cpp"
         work.mkdir(parents=True)
         nest = nest_module.nest_installation()
-        generator = Path(nest_module.__file__).parent / "nestml_to_cpp.py"
+        generator = nest_module._GENERATOR
         model = Path(__file__).parent / "nest_model_gsl.nestml"
         command = [sys.executable, str(generator), nest.version, "gslmodule", str(work), str(model)]
         subprocess.run(command, check=True)
@@ -146,7 +150,7 @@ def compare(population: Population, repeats: int) -> dict:
 
 def processor() -> str:
     """Name of the processor as Linux gives it."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
 
@@ -180,7 +184,9 @@ def main() -> None:
     print(f"at least {worst:.1f} times faster")
     if options.json:
         facts = {"processor": processor(), "nest": nest.__version__, "repeats": options.repeats}
-        options.json.write_text(json.dumps(facts | {"populations": results}, indent=2) + "\n")
+        options.json.write_text(
+            json.dumps(facts | {"populations": results}, indent=2) + "\n", encoding="utf-8"
+        )
 
 
 if __name__ == "__main__":

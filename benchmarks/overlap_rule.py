@@ -19,7 +19,7 @@ from pathlib import Path
 
 from bsb import Configuration, Scaffold, options
 
-from cerebellar_models import bsb_commands
+from cerebellar_models.bsb_plugin import commands as bsb_commands
 from cerebellar_models.circuits.catalogue import load_species, morphology_manifest
 from cerebellar_models.circuits.choices import choose
 from cerebellar_models.circuits.compose import compose
@@ -48,7 +48,8 @@ def main() -> None:
     print(f"\nall rules: stock {stock:.1f} s, ours {ours:.2f} s, {stock / ours:.0f} times faster")
     if output:
         output.write_text(
-            json.dumps({"size_um": arguments.size, "rules": rows, "ratio": stock / ours}, indent=2) + "\n"
+            json.dumps({"size_um": arguments.size, "rules": rows, "ratio": stock / ours}, indent=2) + "\n",
+            encoding="utf-8",
         )
 
 

@@ -38,7 +38,7 @@ def main() -> None:
             )
         )
     if options.json:
-        options.json.write_text(json.dumps(table, indent=2) + "\n")
+        options.json.write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
 
 
 def simulate(state: str, rule: str, duration: float, threads: int) -> list[dict]:
@@ -56,7 +56,7 @@ def simulate(state: str, rule: str, duration: float, threads: int) -> list[dict]
         ]
         arguments += ["--duration", str(duration), "--threads", str(threads), "-o", f"{folder}/run"]
         subprocess.run([sys.executable, "-m", "cerebellar_models", *arguments], check=True, stdout=sys.stderr)
-        report = json.loads(Path(folder, "run", "report.json").read_text())
+        report = json.loads(Path(folder, "run", "report.json").read_text(encoding="utf-8"))
     return [
         {
             "state": state,

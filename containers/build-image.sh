@@ -19,7 +19,7 @@ sbom=build/.image.sbom.$$
 
 command -v "$engine" >/dev/null || { echo "build-image.sh: no $engine here" >&2; exit 1; }
 clean() {
-  "$engine" rmi --force "$partial" >/dev/null 2>&1 || true
+  "$engine" rmi --force "$partial" "$partial-nest" >/dev/null 2>&1 || true
   rm -f "$sbom"
 }
 trap clean EXIT
@@ -37,19 +37,19 @@ build() {
   "$engine" build --file containers/Dockerfile --build-arg VERSION="$version" --build-arg REVISION="$revision" "$@" .
 }
 
-build "$@" --target nest --tag "$partial"
-wheel=$("$engine" run --rm --network none --entrypoint tail "$partial" -n 1 /nest/path)
+# It keeps its name until the end: without one, the second build would find none of its steps done.
+build "$@" --target nest --tag "$partial-nest"
+wheel=$("$engine" run --rm --network none --entrypoint tail "$partial-nest" -n 1 /nest/path)
 key=$(basename "$(dirname "$wheel")")
 if [ ! -d "$store/$key" ]; then
   mkdir -p "$store"
   ready=$(mktemp -d "$store/.partial.XXXXXX")
-  container=$("$engine" create "$partial")
+  container=$("$engine" create "$partial-nest")
   "$engine" cp "$container:/nest/$key/." "$ready"
   "$engine" rm "$container" >/dev/null
   chmod 755 "$ready"
   mv -T "$ready" "$store/$key" 2>/dev/null || rm -rf "$ready"
 fi
-clean
 
 build "$@" --tag "$partial"
 # Of two builds at once, the SBOM and the tag are those of the one that ends last.

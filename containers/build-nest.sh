@@ -73,6 +73,7 @@ trap 'exit 130' INT
 
 "$python" -m venv "$work/venv"
 pip="$work/venv/bin/python -m pip --disable-pip-version-check"
+$pip install --quiet 'pip>=23.1' >&2 # that of Debian 12 has no -C for the wheel's settings
 cat >"$work/constraints.txt" <<C
 scikit-build-core==$SCIKIT_BUILD_CORE_VERSION
 cython==$CYTHON_VERSION
@@ -85,10 +86,21 @@ $pip download --quiet --no-deps --no-binary nest-simulator --dest "$work" "nest-
 source=$(ls "$work"/nest_simulator-*.tar.gz)
 echo "$NEST_SHA256  $source" | sha256sum --check --quiet >&2 || fail "$source is not the source of versions.env (NEST_SHA256)"
 
-set -- -C cmake.define.with-mpi=ON -C cmake.define.with-optimize="-O3"
-[ -z "$list" ] || set -- "$@" -C cmake.define.with-models="$list"
+# Of this machine and this hour nothing gets into the wheel: two builds of one source are equal. The compiler names
+# sources by their place in NEST, and what NEST takes for its prefix is none of pip's temporary folders.
+mkdir "$work/source"
+tar -xf "$source" -C "$work/source" --strip-components 1
+sed -i 's|@Python_EXECUTABLE@|python3|' "$work/source/bin/nest-config.in"
+# shellcheck disable=SC2016 # CMake's own variable
+echo 'add_compile_options("-ffile-prefix-map=${CMAKE_SOURCE_DIR}=nest")' >"$work/names.cmake"
+
+# By its long name: -C is newer than the pip of Debian 12.
+option=--config-settings=cmake.define
+set -- "$option.with-mpi=ON" "$option.with-optimize=-O3" "$option.CMAKE_INSTALL_PREFIX=/usr/local" \
+  "$option.CMAKE_PROJECT_INCLUDE=$work/names.cmake"
+[ -z "$list" ] || set -- "$@" "$option.with-models=$list"
 echo "building NEST $NEST_VERSION with Open MPI $mpi ($models models) …" >&2
-$pip wheel --verbose --no-deps --wheel-dir "$work/wheel" "$@" "$source" >"$work/log" 2>&1 \
+$pip wheel --verbose --no-deps --wheel-dir "$work/wheel" "$@" "$work/source" >"$work/log" 2>&1 \
   || { tail -n 40 "$work/log" >&2; fail "NEST does not build; the end of its log is above"; }
 
 # Under its final name only when it is whole; of two builds at once the first one stays.

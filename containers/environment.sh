@@ -3,7 +3,7 @@
 # says the same (a test compares them). Apptainer has it win over the host's; what is a site's to choose is therefore
 # in configure-mpi.sh instead.
 CEREBELLAR_MODELS_PREFIX=${CEREBELLAR_MODELS_PREFIX:-/opt/cerebellar-models}
-export CEREBELLAR_MODELS_IMAGE=1
+export CEREBELLAR_MODELS_IN_IMAGE=1
 export PATH="$CEREBELLAR_MODELS_PREFIX/venv/bin:/opt/openmpi/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 # The built NEST module and NEURON mechanisms, found by any user and never written to.
 export XDG_CACHE_HOME="$CEREBELLAR_MODELS_PREFIX/cache" XDG_DATA_HOME="$CEREBELLAR_MODELS_PREFIX/share"

@@ -6,7 +6,6 @@ nothing but a folder below ``TMPDIR``, which it removes. A check that fails says
 """
 
 import argparse
-import hashlib
 import importlib.metadata
 import json
 import os
@@ -16,8 +15,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+
+from sbom import FILES, files_below, sha256
 
 HERE = Path(__file__).resolve().parent
 SBOM = HERE.parent / "sbom.cdx.json"
@@ -118,14 +119,14 @@ def versions(work: Path) -> str:
     """The image holds what versions.env and requirements.lock name."""
     pinned = dict(
         line.split("=", 1)
-        for line in (HERE / "versions.env").read_text().splitlines()
+        for line in (HERE / "versions.env").read_text(encoding="utf-8").splitlines()
         if "=" in line and not line.startswith("#")
     )
     _equal("Python", ".".join(platform.python_version_tuple()[:2]), pinned["PYTHON_VERSION"], "versions.env")
     locked = {
         _normal(name): version
         for name, version in re.findall(
-            r"^(\S+?)==(\S+)", (HERE / "requirements.lock").read_text(), re.MULTILINE
+            r"^(\S+?)==(\S+)", (HERE / "requirements.lock").read_text(encoding="utf-8"), re.MULTILINE
         )
     }
     installed = {_normal(package.name): package.version for package in importlib.metadata.distributions()}
@@ -139,21 +140,33 @@ def versions(work: Path) -> str:
 
 
 def files(work: Path) -> str:
-    """What was compiled when the image was built is unaltered: checksums of the SBOM."""
+    """Python's packages, this one, the NEST module and the mechanisms are, file for file, what was built."""
+    folder = SBOM.parent
     try:
-        components = json.loads(SBOM.read_text())["components"]
+        components = json.loads(SBOM.read_text("utf-8"))["components"]
+        built = {item["name"]: item["hashes"][0]["content"] for item in components if item["type"] == "file"}
+        lines = (folder / FILES).read_text("utf-8").splitlines()
     except (OSError, ValueError, KeyError) as error:
-        raise Failed(f"{SBOM}: cannot be read: {error}") from error
-    built = {item["name"]: item["hashes"][0]["content"] for item in components if item["type"] == "file"}
-    if not built:
+        raise Failed(f"{SBOM}: what was built cannot be read: {error}") from error
+    if not any(name.endswith(".so") for name in built):
         raise Failed(f"{SBOM}: lists no built file: the image was built without the NEST module")
-    for name, checksum in built.items():
-        path = Path(name)
-        if not path.is_file():
-            raise Failed(f"{path}: is missing; it was there when the image was built")
-        if hashlib.sha256(path.read_bytes()).hexdigest() != checksum:
-            raise Failed(f"{path}: is not what was built: its SHA-256 is not that of {SBOM.name}")
-    return f"{len(built)} built files as listed"
+    # Who changes a file may change the list, too; the SBOM, which also travels alone, has it and what was compiled.
+    listed = {str(folder / line[66:]): line[:64] for line in lines} | built
+    there = {str(folder / name) for name in files_below(folder)} - {str(SBOM)}
+    faults = [f"{path}: is missing; it was there when the image was built" for path in listed.keys() - there]
+    faults += [
+        f"{path}: is new since the image was built"
+        for path in there - listed.keys()
+        if not path.endswith(".pyc")
+    ]
+    faults += [
+        f"{path}: is not what was built: its SHA-256 is not that of {SBOM.name if path in built else FILES}"
+        for path in listed.keys() & there
+        if sha256(Path(path)) != listed[path]
+    ]
+    if faults:
+        raise Failed(sorted(faults)[0] + (f"; {len(faults) - 1} more" if len(faults) > 1 else ""))
+    return f"{len(listed)} files as built"
 
 
 def mpi(work: Path) -> str:
@@ -201,7 +214,8 @@ def hdf5(work: Path) -> str:
             [sys.executable, "-c", OPEN_ELSEWHERE, str(held)],
             env=os.environ | unset,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             check=False,
         )
     if other.returncode == 0:
@@ -221,15 +235,18 @@ def hdf5(work: Path) -> str:
 
 def circuit(work: Path) -> str:
     """The tiny circuit on 1 and 2 ranks is the same, cell for cell, synapse for synapse."""
+    from cerebellar_models.analysis.read import read_circuit
+    from cerebellar_models.analysis.read_digests import read_digests
+
     alone, together = compiled(work, 1), compiled(work, RANKS)
-    one, two = _content(alone), _content(together)
-    for key in sorted(one.keys() | two.keys()):
-        if key not in one or key not in two:
-            raise Failed(f"{key}: only in the circuit of {1 if key in one else RANKS} rank(s)")
-        if one[key].shape != two[key].shape or not (one[key] == two[key]).all():
-            raise Failed(f"{key}: differs between 1 and {RANKS} ranks")
-    cells = sum(len(rows) for key, rows in one.items() if key.startswith("cells"))
-    synapses = sum(len(rows) for key, rows in one.items() if key.startswith("synapses"))
+    one, two = (read_digests(path).circuit for path in (alone, together))
+    for parts, others in ((one.populations, two.populations), (one.projections, two.projections)):
+        for name in sorted(parts.keys() | others.keys()):
+            if parts.get(name) != others.get(name):
+                raise Failed(f"{name}: differs between 1 and {RANKS} ranks")
+    found = read_circuit(alone)
+    cells = sum(found.counts.values())
+    synapses = sum(len(projection.pre_cells) for projection in found.projections)
     return f"{cells} cells and {synapses} synapses on 1 and {RANKS} ranks"
 
 
@@ -275,34 +292,6 @@ def compiled(work: Path, ranks: int) -> Path:
     return path
 
 
-def _content(path: Path) -> dict:
-    """Positions and synapses by what they belong to, in an order that does not depend on who wrote them."""
-    import h5py
-    import numpy as np
-
-    rows = {}
-    with h5py.File(path) as file:
-        for kind, placement in file["placement"].items():
-            for chunk in placement:
-                rows[f"cells {kind}, chunk {chunk}"] = placement[chunk]["position"][()]
-        for name, group in file["connectivity"].items():
-            for chunk, block in group["out"].items():
-                ends = np.hstack([block["local_locs"][()], block["global_locs"][()]])
-                for target, part in _parts(block, ends):
-                    rows[f"synapses {name}, chunk {chunk} to {target}"] = part[np.lexsort(part.T)]
-    return rows
-
-
-def _parts(block, rows) -> Iterator[tuple[str, object]]:
-    """The rows that lead to each other chunk, which lie one after the other."""
-    starts = sorted(
-        (int(start), target) for target, start in block.attrs.items() if target.lstrip("-").isdigit()
-    )
-    ends = [*(start for start, _ in starts[1:]), len(rows)]
-    for (start, target), end in zip(starts, ends, strict=True):
-        yield target, rows[start:end]
-
-
 def _on_ranks(program: str, *arguments: str, cwd: Path) -> None:
     _run(*MPIRUN, sys.executable, "-c", program, *arguments, cwd=cwd)
 
@@ -316,7 +305,7 @@ def _run(*command: str, cwd: Path) -> None:
             cwd=cwd,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             timeout=LIMIT_S,
             check=False,
@@ -336,7 +325,9 @@ def _last_line(text: str) -> str:
 
 
 def _first_line(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.split("\n")[0]
+    return subprocess.run(
+        command, capture_output=True, encoding="utf-8", errors="replace", check=False
+    ).stdout.split("\n")[0]
 
 
 def _equal(name: str, found: str, wanted: str, where: str) -> None:
@@ -372,7 +363,15 @@ def main() -> int:
     wanted = given.only.split(",")
     if unknown := set(wanted) - set(names):
         parser.error(f"--only: {', '.join(sorted(unknown))}: no such check; there are {', '.join(names)}")
-    with tempfile.TemporaryDirectory(prefix="image-test-", ignore_cleanup_errors=True) as work:
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="image-test-", ignore_cleanup_errors=True)
+    except OSError as error:
+        print(
+            f"no folder for temporary files ({error}): give the container one with --tmpfs /tmp",
+            file=sys.stderr,
+        )
+        return 2
+    with folder as work:
         checks = [_outcome(check, Path(work)) for check in CHECKS if check.__name__ in wanted]
     passed = all(check["passed"] for check in checks)
     result = json.dumps(
@@ -387,7 +386,7 @@ def main() -> int:
     if given.json is None:
         print(result)
     else:
-        given.json.write_text(result + "\n")
+        given.json.write_text(result + "\n", encoding="utf-8")
     return 0 if passed else 1
 
 

@@ -44,6 +44,13 @@ find "$packages" -depth -type d \( -name tests -o -name test -o -name __pycache_
   -not -path '*/numpy/*' -not -path '*/numba/*' -exec rm -rf {} +
 find "$prefix" -name '*.a' -delete
 rm -rf "$packages/boost_headers/include"
+# What only builds or documents: Cython and setuptools serve those who have a compiler. NEST's headers stay: whether the
+# module is that of this NEST is told by them, too.
+rm -rf "$venv"/doc "$venv"/share/man "$packages"/doc "$packages"/docs \
+  "$packages"/nest/doc \
+  "$packages"/[Cc]ython "$packages"/[Cc]ython-*.dist-info "$packages"/pyximport "$packages"/cython.py \
+  "$packages"/setuptools "$packages"/setuptools-*.dist-info "$packages"/pkg_resources "$packages"/_distutils_hack \
+  "$packages"/distutils-precedence.pth "$venv"/bin/cython "$venv"/bin/cythonize "$venv"/bin/cygdb
 python -m compileall -q -j 0 "$packages" >/dev/null 2>&1 || true
 
 licenses=$prefix/licenses

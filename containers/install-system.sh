@@ -4,7 +4,8 @@
 #   install-system.sh build|runtime [OPENMPI]
 #
 # OPENMPI: 'distribution' (default), or the path or URL of a source archive of Open MPI, which is built into
-# /opt/openmpi by 'build'; 'runtime' expects that folder to have been copied over.
+# /opt/openmpi by 'build'; 'runtime' expects that folder to have been copied over. DEBIAN_SNAPSHOT: the packages as they
+# were at a time (see pin-debian.sh, which lies beside this).
 set -eu
 
 stage=$1
@@ -27,6 +28,7 @@ case $stage in
   *) echo "install-system.sh: $stage is neither 'build' nor 'runtime'" >&2; exit 2 ;;
 esac
 
+"$(dirname "$0")/pin-debian.sh" "${DEBIAN_SNAPSHOT:-}"
 apt-get -qq update
 # shellcheck disable=SC2086 # a list of names
 apt-get -qq install -y --no-install-recommends $packages

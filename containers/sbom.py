@@ -1,7 +1,8 @@
-"""Writes what an image holds as a CycloneDX 1.5 list: the distribution's packages, those of this Python, and the
-libraries that were compiled for it, with checksums that the image test compares.
+"""Writes what an image holds: a CycloneDX 1.5 list of the distribution's packages, those of this Python and the
+libraries that were compiled for it, and beside it the checksums of all files, which the image test compares.
 
-Usage: ``python3 sbom.py FILE``. Nothing but the standard library, so that it runs in every image.
+Usage: ``python3 sbom.py FILE``, as the last step of a build. Nothing but the standard library, so that it runs in
+every image.
 """
 
 import hashlib
@@ -16,12 +17,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
+FILES = "files.sha256"
 _DPKG_FORMAT = "${Package}\t${Version}\t${Architecture}\t${db:Status-Abbrev}\n"
 
 
 def main(target: Path) -> None:
-    """Write the list to ``target``."""
-    components = [*python_packages(), *distribution_packages(), *built_files()]
+    """Write the list to ``target``, and beside it the checksums of what else lies in its folder."""
+    folder, listed = target.parent, target.with_name(FILES)
+    names = [name for name in files_below(folder) if name not in (FILES, target.name)]
+    listed.write_text("".join(f"{sha256(folder / name)}  {name}\n" for name in names), "utf-8")
+    compiled = [folder / name for name in names if re.match(r"cache/.*\.so$", name)]
+    components = [*python_packages(), *distribution_packages(), *map(_file, [listed, *compiled])]
     bom = {
         "bomFormat": "CycloneDX",
         "specVersion": "1.5",
@@ -37,7 +43,19 @@ def main(target: Path) -> None:
         },
         "components": sorted(components, key=lambda component: component["bom-ref"]),
     }
-    target.write_text(json.dumps(bom, indent=1) + "\n")
+    target.write_text(json.dumps(bom, indent=1) + "\n", "utf-8")
+
+
+def files_below(folder: Path) -> list[str]:
+    """All files in the folder by their path in it, in order."""
+    found = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    return sorted(str(path.relative_to(folder)) for path in found)
+
+
+def sha256(path: Path) -> str:
+    """Checksum of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def python_packages() -> Iterator[dict]:
@@ -55,7 +73,11 @@ def python_packages() -> Iterator[dict]:
 def distribution_packages() -> Iterator[dict]:
     """Components of the installed Debian packages."""
     lines = subprocess.run(
-        ["dpkg-query", "--show", f"--showformat={_DPKG_FORMAT}"], capture_output=True, text=True, check=True
+        ["dpkg-query", "--show", f"--showformat={_DPKG_FORMAT}"],
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=True,
     ).stdout.splitlines()
     for line in lines:
         name, version, architecture, status = line.split("\t")
@@ -64,12 +86,9 @@ def distribution_packages() -> Iterator[dict]:
             yield _component(name, version, purl)
 
 
-def built_files() -> Iterator[dict]:
-    """Components of the NEST module and the NEURON mechanisms."""
-    for path in sorted((Path(__file__).resolve().parents[1] / "cache").rglob("*.so")):
-        checksum = hashlib.sha256(path.read_bytes()).hexdigest()
-        hashes = [{"alg": "SHA-256", "content": checksum}]
-        yield {"type": "file", "name": str(path), "hashes": hashes, "bom-ref": f"file:{path}"}
+def _file(path: Path) -> dict:
+    hashes = [{"alg": "SHA-256", "content": sha256(path)}]
+    return {"type": "file", "name": str(path), "hashes": hashes, "bom-ref": f"file:{path}"}
 
 
 def _component(name: str, version: str, purl: str) -> dict:

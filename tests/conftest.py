@@ -9,17 +9,23 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import tiers
 import yaml
 from circuit_file import CircuitFile
 from support import command_line, missing
 
-pytest_plugins = ["engines"]
+pytest_plugins = ["engines", "clusters"]
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    tiers.assign(items)
 
 
 @pytest.fixture(scope="session")
 def nest_installed() -> None:
-    """Skips where NEST, NESTML or a compiler is missing."""
-    for module in ("nest", "bsb_nest", "pynestml"):
+    """Skips where NEST or a compiler is missing."""
+    for module in ("nest", "bsb_nest"):
         if find_spec(module) is None:
             missing(f"{module} is not installed")
     if shutil.which(os.environ.get("CXX", "g++")) is None:

@@ -3,7 +3,7 @@
 import numpy as np
 from circuit_file import CircuitFile
 
-from cerebellar_models.circuits.size import CircuitSize
+from cerebellar_models.circuits.counting.size import CircuitSize
 
 SCATTER = 4.0  # standard deviations of a count
 

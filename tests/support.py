@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+# A name that no script may take for words of its own.
+HOSTILE = "a b;rm -rf $HOME"
+
 
 def missing(reason: str) -> None:
     """Skips the test for want of a component, or fails it where all are required, as in CI."""
@@ -35,3 +38,8 @@ def command_line(*arguments: str, cwd: Path, **environment: str) -> subprocess.C
         text=True,
         check=False,
     )
+
+
+def on_ranks_environment() -> dict[str, str]:
+    """This process' environment with what makes NEST and the Open MPI of PyPI quiet."""
+    return {"PYNEST_QUIET": "1", "OMPI_MCA_osc": "^ucx"} | os.environ

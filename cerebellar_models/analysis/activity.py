@@ -1,13 +1,14 @@
 """Numbers of one simulation: rates and intervals per population, beside published ones. Pure."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cerebellar_models.analysis.data import Activity, Recording
 from cerebellar_models.analysis.field_potential import FieldPotential, field_potentials
-from cerebellar_models.analysis.reference import PublishedRate, Reference
+from cerebellar_models.analysis.reference import Difference, PublishedRate, Reference
 from cerebellar_models.analysis.structure import Spread, spread
 
 _SHORTEST_BIN = 5.0  # ms
@@ -25,12 +26,17 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Against the published figures, which count only the cells that fired. Deviations are relative."""
+    """Against the published figures, which count only the cells that fired. Deviations are relative.
+
+    Where the simulation used other models than the published one, ``other_conditions`` names them and there is no
+    verdict: what the tolerance was chosen for is the model that was published.
+    """
 
     published: PublishedRate
     rate_deviation: float | None
     isi_deviation: float | None
-    within_tolerance: bool
+    within_tolerance: bool | None
+    other_conditions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,9 +75,16 @@ class ActivityNumbers:
 
 
 def activity_numbers(
-    title: str, activity: Activity, state: str | None, reference: Reference | None
+    title: str,
+    activity: Activity,
+    state: str | None,
+    reference: Reference | None,
+    other: tuple[Difference, ...] = (),
 ) -> ActivityNumbers:
-    """:param state: the circuit's state, which selects the published figures; None compares with none."""
+    """
+    :param state: the circuit's state, which selects the published figures; None compares with none.
+    :param other: in what the simulation differs from the published conditions.
+    """
     published = reference.rates(state, activity.simulation) if reference and state else {}
     tolerance = reference.tolerance if reference else 0.0
     return ActivityNumbers(
@@ -80,7 +93,13 @@ def activity_numbers(
         simulator=str(activity.configuration.get("simulator", "")),
         duration_ms=activity.duration,
         populations=tuple(
-            population_numbers(recording, activity.duration, published.get(recording.cell_type), tolerance)
+            population_numbers(
+                recording,
+                activity.duration,
+                published.get(recording.cell_type),
+                tolerance,
+                tuple(each.label for each in other if each.in_kind and each.not_for != recording.cell_type),
+            )
             for recording in activity.recordings
         ),
         field_potentials=field_potentials(activity),
@@ -88,11 +107,16 @@ def activity_numbers(
 
 
 def population_numbers(
-    recording: Recording, duration: float, published: PublishedRate | None = None, tolerance: float = 0.0
+    recording: Recording,
+    duration: float,
+    published: PublishedRate | None = None,
+    tolerance: float = 0.0,
+    other_conditions: tuple[str, ...] = (),
 ) -> PopulationNumbers:
     """
     :param duration: ms.
     :param tolerance: largest relative deviation of the rate that counts as agreement.
+    :param other_conditions: models other than the published one's.
     """
     index = np.searchsorted(recording.cells, recording.spike_cells)
     spikes = np.bincount(index, minlength=len(recording.cells))
@@ -111,11 +135,13 @@ def population_numbers(
         mean_isi_ms=mean_isi,
         cv_isi=spread(cvs).mean,
         histogram=_histogram(recording, duration),
-        comparison=_compare(firing.mean, mean_isi, published, tolerance) if published else None,
+        comparison=_compare(firing.mean, mean_isi, published, tolerance, other_conditions)
+        if published
+        else None,
     )
 
 
-def _intervals(cells: NDArray[np.int64], times: NDArray[np.float64]) -> tuple[NDArray, NDArray]:
+def _intervals(cells: NDArray[np.int64], times: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Mean interval (ms) of each cell with two spikes or more, CV of each with three or more."""
     order = np.lexsort((times, cells))
     same_cell = np.diff(cells[order]) == 0
@@ -136,12 +162,20 @@ def _histogram(recording: Recording, duration: float) -> Histogram:
     return Histogram(float(width), tuple(rates.tolist()))
 
 
-def _compare(rate: float | None, isi: float | None, published: PublishedRate, tolerance: float) -> Comparison:
+def _compare(
+    rate: float | None,
+    isi: float | None,
+    published: PublishedRate,
+    tolerance: float,
+    other_conditions: tuple[str, ...],
+) -> Comparison:
+    within = abs((rate or 0.0) - published.mean_rate_hz) <= tolerance * published.mean_rate_hz
     return Comparison(
         published=published,
         rate_deviation=_deviation(rate or 0.0, published.mean_rate_hz),
         isi_deviation=_deviation(isi, published.mean_isi_ms),
-        within_tolerance=abs((rate or 0.0) - published.mean_rate_hz) <= tolerance * published.mean_rate_hz,
+        within_tolerance=None if other_conditions else within,
+        other_conditions=other_conditions,
     )
 
 

@@ -1,12 +1,11 @@
 """What was compiled and what was recorded, as values in memory."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Tree = dict[str, Any]
+from cerebellar_models.tree import Tree
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +27,7 @@ class CircuitData:
     counts: dict[str, int]
     positions: dict[str, NDArray[np.float64]]  # (cells, 3), µm
     projections: tuple[Contacts, ...]
+    compilation: str | None = None  # BSB's id of the compiled file, where it has one
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,3 +67,4 @@ class Activity:
     configuration: Tree
     recordings: tuple[Recording, ...]
     traces: tuple[Trace, ...] = ()
+    compilation: str | None = None  # of the circuit it ran on, where that is known

@@ -11,11 +11,14 @@ Point neurons have no extracellular field. Two proxies stand in for it, both mea
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cerebellar_models.analysis.data import Activity, Trace, Tree
+from cerebellar_models.analysis.data import Activity, Trace
+from cerebellar_models.circuits.devices import is_recorder
+from cerebellar_models.tree import Tree
 
 # Names under which a neuron model lets its synaptic currents be recorded, positive where they depolarise.
 AMPA, NMDA, GABA = "I_syn_ampa", "I_syn_nmda", "I_syn_gaba"
@@ -99,15 +102,16 @@ def field_potential(currents: Mapping[str, Trace], onset: float | None) -> Field
     )
 
 
-def reference_weighted_sum(ampa: NDArray, gaba: NDArray, step: float) -> NDArray[np.float64]:
+def reference_weighted_sum(ampa: NDArray[Any], gaba: NDArray[Any], step: float) -> NDArray[np.float64]:
     """:param ampa, gaba: currents (samples, cells). Before the first delayed AMPA current there is none."""
     delay = round(RWS_AMPA_DELAY / step)
     late = np.zeros(len(ampa))
     late[delay:] = np.abs(ampa).mean(axis=1)[: max(len(ampa) - delay, 0)]
-    return late + RWS_GABA_FACTOR * np.abs(gaba).mean(axis=1)
+    total: NDArray[np.float64] = late + RWS_GABA_FACTOR * np.abs(gaba).mean(axis=1)
+    return total
 
 
-def response(proxy: str, times: NDArray, course: NDArray, onset: float | None) -> Response:
+def response(proxy: str, times: NDArray[Any], course: NDArray[Any], onset: float | None) -> Response:
     after = np.flatnonzero(times >= onset) if onset is not None else np.arange(len(times))
     baseline = float(course[: after[0]].mean()) if after[0] else float(np.median(course))
     deflection = course - baseline
@@ -128,22 +132,16 @@ def stimulus_onset(simulation: Tree) -> float | None:
     return min(_onsets(simulation.get("devices", {}).values()), default=None)
 
 
-def records(device: Tree) -> bool:
-    """Whether a device only records, as the names of BSB and NEST tell: it is no stimulus."""
-    model = str(device.get("nest_model") or device.get("device"))
-    return model.endswith(("recorder", "meter", "detector"))
-
-
 def _onsets(devices: Iterable[Tree]) -> Iterable[float]:
     for device in devices:
-        if records(device):
+        if is_recorder(device):
             continue
         times = [device.get("start", 0), *(device.get("constants") or {}).get("spike_times", ())]
         delay = float(device.get("delay") or 0)
         yield from (float(time) + delay for time in times if isinstance(time, int | float) and time > 0)
 
 
-def _half_width(times: NDArray, relative: NDArray, peak: int) -> float | None:
+def _half_width(times: NDArray[Any], relative: NDArray[Any], peak: int) -> float | None:
     """How long the deflection stays above half its peak around it, ms; interpolated linearly between samples."""
     below = np.flatnonzero(relative < 0.5)
     before, after = below[below < peak], below[below > peak]

@@ -1,6 +1,7 @@
 """Plotly figures drawn from values. Bounded in size, whatever the size of the circuit and of its activity."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from cerebellar_models.analysis.activity import PopulationNumbers
-from cerebellar_models.analysis.data import Activity, CircuitData, Recording, Tree
+from cerebellar_models.analysis.data import Activity, CircuitData, Recording
 from cerebellar_models.analysis.field_potential import (
     AMPA,
     GABA,
@@ -16,8 +17,9 @@ from cerebellar_models.analysis.field_potential import (
     REFERENCE_WEIGHTED_SUM,
     SUMMED_CURRENTS,
     FieldPotential,
-    records,
 )
+from cerebellar_models.circuits.devices import is_recorder
+from cerebellar_models.tree import Tree
 
 MOST_ROWS = 100  # cells of a population in a raster
 MOST_MARKS = 10_000  # spikes of a population in a raster: 16 bytes each on the page
@@ -204,12 +206,12 @@ def _colours(cell_types: Iterable[str]) -> dict[str, str]:
 def _shade_stimuli(figure: go.Figure, simulation: Tree) -> None:
     """A band over the time of every device that is on for a part of the simulation only."""
     for device in simulation.get("devices", {}).values():
-        if "start" in device and "stop" in device and not records(device):
+        if "start" in device and "stop" in device and not is_recorder(device):
             span = {"x0": float(device["start"]), "x1": float(device["stop"])}
             figure.add_vrect(**span, fillcolor="#999", opacity=0.25, line_width=0, layer="below")
 
 
-def _layout(height: int, left: int) -> dict:
+def _layout(height: int, left: int) -> dict[str, Any]:
     margin = {"l": left, "r": 20, "t": 20, "b": 50}
     white = {"paper_bgcolor": "white", "plot_bgcolor": "white"}
     return {"height": height, "font": _FONT, "showlegend": False, "margin": margin, **white}

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from cerebellar_models.analysis.data import Tree
 from cerebellar_models.analysis.structure import ProjectionNumbers
-from cerebellar_models.circuits.adopt import GAP_JUNCTIONS
+from cerebellar_models.circuits.adopting.adopt import GAP_JUNCTIONS
+from cerebellar_models.tree import Tree
 
 # Projections of gap junctions, by the names of the configurations.
 _ELECTRICAL = "gap_"

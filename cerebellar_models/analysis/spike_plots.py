@@ -1,7 +1,6 @@
 """BSB hook that reports on a simulation when it ends. Existing configurations name it by this path."""
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from bsb import AfterSimulationHook, config
@@ -23,8 +22,7 @@ class RunSimulationReport(AfterSimulationHook, classmap_entry="sim_report"):  # 
         if adapter.comm.get_rank() != 0:
             return
         output = Path(self.output_filename)
-        with TemporaryDirectory() as folder:
-            recorded = Path(folder) / "result.nio"
-            result.write(str(recorded))
-            circuit = Path(simulation.scaffold.storage.root)
-            write_report(output.parent, circuit, {simulation.name: recorded}, {}, name=output.stem)
+        # BSB holds a result in memory, or writes it to the file it was given.
+        recorded = result.block if result.filename is None else Path(result.filename)
+        circuit = Path(simulation.scaffold.storage.root)
+        write_report(output.parent, circuit, {simulation.name: recorded}, {}, name=output.stem)

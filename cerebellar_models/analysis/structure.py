@@ -1,13 +1,20 @@
 """Numbers of a compiled circuit: how many cells, how they are connected. Values in, values out."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cerebellar_models.analysis.data import CircuitData, Contacts, Tree
-from cerebellar_models.circuits.populations import layer_thickness
-from cerebellar_models.circuits.size import target_counts
+from cerebellar_models.analysis.data import CircuitData, Contacts
+from cerebellar_models.circuits.counting.nodes import Node, Uncounted
+from cerebellar_models.circuits.counting.populations import (
+    extent_of,
+    layer_thickness,
+    placements_of,
+    spatial_of,
+)
+from cerebellar_models.circuits.counting.size import target_counts
 
 _UM_PER_MM = 1000.0
 
@@ -94,7 +101,7 @@ def projection_numbers(contacts: Contacts, counts: dict[str, int]) -> Projection
     )
 
 
-def spread(values: NDArray) -> Spread:
+def spread(values: NDArray[Any]) -> Spread:
     if not len(values):
         return Spread(None, None)
     return Spread(float(np.mean(values)), float(np.std(values)))
@@ -112,7 +119,7 @@ def _rank(contacts: Contacts, order: dict[str, int]) -> int:
 def _cells(circuit: CircuitData, cell_type: str) -> CellNumbers:
     count = circuit.counts[cell_type]
     target = target_counts(circuit.configuration).get(cell_type)
-    extent, unit = _extent(circuit.configuration, cell_type)
+    extent, unit = _extent(Node(circuit.configuration), cell_type)
     return CellNumbers(
         cell_type=cell_type,
         count=count,
@@ -124,19 +131,16 @@ def _cells(circuit: CircuitData, cell_type: str) -> CellNumbers:
     )
 
 
-def _extent(tree: Tree, cell_type: str) -> tuple[float, str] | tuple[None, None]:
+def _extent(tree: Node, cell_type: str) -> tuple[float, str] | tuple[None, None]:
     """Volume of the type's layers in mm³, or their area in mm² where the density is planar."""
-    layers = [
-        layer
-        for placement in tree["placement"].values()
-        if cell_type in placement["cell_types"]
-        for layer in placement["partitions"]
-    ]
     try:
-        area = float(tree["network"]["x"]) * float(tree["network"]["y"]) / _UM_PER_MM**2
-        if "planar_density" in tree["cell_types"][cell_type]["spatial"]:
+        placements = placements_of(tree, cell_type)
+        layers = [layer for placement in placements for layer in placement.names("partitions")]
+        x, y = extent_of(tree)
+        area = x * y / _UM_PER_MM**2
+        if "planar_density" in spatial_of(tree, cell_type):
             return (area * len(layers), "1/mm²") if layers else (None, None)
         thickness = sum(layer_thickness(tree, layer) for layer in layers) / _UM_PER_MM
-    except KeyError:
+    except Uncounted:
         return None, None
     return (area * thickness, "1/mm³") if layers else (None, None)

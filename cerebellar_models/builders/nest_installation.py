@@ -5,15 +5,18 @@ Importing ``nest`` starts its kernel, and aborts the process under ``mpirun`` if
 
 import importlib.util
 import mmap
+import os
 import re
 import shlex
 import shutil
 import subprocess
 from dataclasses import dataclass
 from functools import cache
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
-from ..errors import RunError
+from cerebellar_models.errors import RunError
+from cerebellar_models.installation import packages_hint, system_hint
 
 
 class ModelBuildError(RunError):
@@ -27,6 +30,8 @@ class NestInstallation:
     version: str
     package: Path
     """folder of the Python package ``nest``"""
+    library: Path
+    """the extension of Python that is NEST's kernel"""
     include: Path
     """folder of NEST's C++ headers"""
     has_mpi: bool
@@ -38,19 +43,21 @@ class NestInstallation:
 def nest_installation() -> NestInstallation | None:
     """NEST of this Python, or None if it is not installed.
 
-    :raises ModelBuildError: NEST is there but its headers are not.
+    :raises ModelBuildError: what Python finds as ``nest`` is no NEST for it, or has no headers.
     """
-    library = _kernel_library()
-    if library is None:
+    package = _package()
+    if package is None:
         return None
-    include = _include_folder(library.parent)
-    config = (include / "config.h").read_text(errors="replace")
+    library = _kernel_library(package)
+    include = _include_folder(package)
+    config = (include / "config.h").read_text(encoding="utf-8", errors="replace")
     version = re.search(r'^#define NEST_VERSION "(.+)"', config, re.MULTILINE)
     if version is None:
         raise ModelBuildError(f"{include / 'config.h'} names no NEST version; reinstall nest-simulator")
     return NestInstallation(
         version=version[1],
-        package=library.parent,
+        package=package,
+        library=library,
         include=include,
         has_mpi=re.search(r"^#define HAVE_MPI\b", config, re.MULTILINE) is not None,
         cxx11_abi=uses_cxx11_abi(library),
@@ -81,12 +88,15 @@ def mpi_compile_flags() -> list[str]:
     for option in ("--showme:compile", "-compile_info"):
         if wrapper is None:
             break
-        answer = subprocess.run([wrapper, option], capture_output=True, text=True, check=False)
+        answer = subprocess.run(
+            [wrapper, option], capture_output=True, encoding="utf-8", errors="replace", check=False
+        )
         if answer.returncode == 0:
             words = shlex.split(answer.stdout)
             return [word for word in words if word.startswith(("-I", "-D"))]
     raise ModelBuildError(
-        "NEST was built with MPI, but mpicxx is missing to find MPI's headers: apt install libopenmpi-dev"
+        "NEST was built with MPI, but mpicxx is missing to find MPI's headers: "
+        + system_hint("libopenmpi-dev", "load the MPI module of this cluster")
     )
 
 
@@ -103,14 +113,39 @@ def boost_include() -> Path | None:
     for prefix in (Path("/usr"), Path("/usr/local")):
         if (prefix / "include" / "boost").is_dir():
             return None
-    raise ModelBuildError("the Boost headers that NEST needs are missing: pip install boost-headers")
+    raise ModelBuildError(f"the Boost headers that NEST needs are missing: {packages_hint('boost-headers')}")
 
 
-def _kernel_library() -> Path | None:
-    package = importlib.util.find_spec("nest")
-    if package is None or package.origin is None:
+def _package() -> Path | None:
+    """Folder of what Python would import as ``nest``, or its file; a folder without ``__init__.py`` does not count."""
+    found = importlib.util.find_spec("nest")
+    if found is None or found.origin is None:
         return None
-    return next(iter(sorted(Path(package.origin).parent.glob("nestkernel_api*.so"))), None)
+    origin = Path(found.origin)
+    return origin.parent if origin.name == "__init__.py" else origin
+
+
+def _kernel_library(package: Path) -> Path:
+    for suffix in EXTENSION_SUFFIXES:
+        library = package / f"nestkernel_api{suffix}"
+        if library.is_file() and library.stat().st_size > 0:
+            return library
+    others = sorted(package.glob("nestkernel_api*.so"))
+    reason = "has no nestkernel_api*.so"
+    if others:
+        state = "of another Python" if others[0].stat().st_size else "empty"
+        reason = f"has a {others[0].name} that is {state}"
+    raise ModelBuildError(f"{package} is what Python imports as nest, but {reason}: {_way_out(package)}")
+
+
+def _way_out(package: Path) -> str:
+    folder = package.parent
+    added = [Path(path) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    if folder in (path.absolute() for path in added):
+        return f"take {folder} off PYTHONPATH"
+    if folder == Path.cwd():
+        return f"rename {package.name}, or start in another folder"
+    return f"move it elsewhere, then {packages_hint('nest-simulator')}"
 
 
 def _include_folder(package: Path) -> Path:
@@ -120,7 +155,7 @@ def _include_folder(package: Path) -> Path:
         if (folder / "config.h").is_file() and (folder / "ring_buffer.h").is_file():
             return folder
     raise ModelBuildError(
-        f"NEST in {package} has no C++ headers, which its extension modules need: pip install nest-simulator"
+        f"NEST in {package} has no C++ headers, which its extension modules need: {packages_hint('nest-simulator')}"
     )
 
 
@@ -129,5 +164,7 @@ def _nest_config_includes() -> list[Path]:
     command = shutil.which("nest-config")
     if command is None:
         return []
-    answer = subprocess.run([command, "--includes"], capture_output=True, text=True, check=False)
+    answer = subprocess.run(
+        [command, "--includes"], capture_output=True, encoding="utf-8", errors="replace", check=False
+    )
     return [Path(word[2:]) for word in shlex.split(answer.stdout) if word.startswith("-I")]

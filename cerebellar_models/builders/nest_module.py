@@ -1,7 +1,7 @@
 """Builds the NEST extension module ``cerebmodule`` from the neuron models of the package, once per content.
 
-NESTML generates the C++ of every model and of the module. Where C++ of the same name lies beside a NESTML
-file, it replaces the generated one: the NESTML is then the reference that the faster code is tested against.
+A NESTML file defines each model. Where C++ of the same name lies beside it, that is what is compiled, and the
+NESTML is the reference that the faster code is tested against. Where none does, NESTML generates it.
 
 The module is kept in ``$XDG_CACHE_HOME/cerebellar-models/nest/<hash>/``, where the hash covers everything it
 is made from. A file under its final name is complete: it is written elsewhere, renamed, and confirmed by its
@@ -22,14 +22,16 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ..cache import cache_folder
-from .nest_installation import (
+from cerebellar_models.builders.nest_installation import (
     ModelBuildError,
     NestInstallation,
     boost_include,
     mpi_compile_flags,
     nest_installation,
 )
+from cerebellar_models.builders.nest_registration import registration
+from cerebellar_models.files import NO_ROOM
+from cerebellar_models.installation import cache_folder, install_hint, system_hint
 
 __all__ = [
     "MODULE",
@@ -41,12 +43,14 @@ __all__ = [
     "models",
     "module_folder",
     "nest_installation",
+    "require_nestml",
 ]
 
 MODULE = "cerebmodule"
 """name of the module in ``nest.Install``"""
 
 _HERE = Path(__file__).resolve().parent
+_GENERATOR = _HERE / "nestml_to_cpp.py"
 _SOURCES = _HERE.parent / "nest_models"
 # No -march=native: a home folder, and the cache in it, is shared by different kinds of nodes.
 _FLAGS = ("-std=c++20", "-O3", "-DNDEBUG", "-fPIC", "-fopenmp")
@@ -73,12 +77,15 @@ def module_folder() -> Path:
 
 
 def is_built() -> bool:
-    """Whether the module is in the cache, complete and unaltered. False without NEST."""
-    return nest_installation() is not None and _is_complete(module_folder())
+    """Whether the module is in the cache, complete and unaltered. False without a NEST that it would fit."""
+    try:
+        return _is_complete(module_folder())
+    except ModelBuildError:
+        return False
 
 
 def build(report: Report | None = None) -> Path:
-    """Path of the module, which is built if the cache does not hold it (about a minute on one core).
+    """Path of the module, which is built if the cache does not hold it (some 40 s on one core).
 
     :param report: is told in one line each what goes on.
     :raises ModelBuildError: something it needs is missing, or the compiler failed.
@@ -90,10 +97,17 @@ def build(report: Report | None = None) -> Path:
             folder.mkdir(parents=True, exist_ok=True)
             with _lock(folder, tell):
                 if not _is_complete(folder):
+                    if (folder / f"{MODULE}.so").exists():
+                        tell(f"{_damaged(folder)}, building it anew")
                     _build_in(folder, tell)
         except OSError as error:
-            reason = f"cannot write the NEST module to {folder} ({error.strerror})"
-            raise ModelBuildError(f"{reason}: make room there or set XDG_CACHE_HOME") from error
+            fault = f"cannot write the NEST module to {folder}"
+            if (folder / f"{MODULE}.so").exists():
+                fault = f"{_damaged(folder)}, and cannot be built anew there"
+            room = "make room there or " if error.errno in NO_ROOM else ""
+            raise ModelBuildError(
+                f"{fault} ({error.strerror}): {room}set XDG_CACHE_HOME to a folder that can be written"
+            ) from error
     return folder / f"{MODULE}.so"
 
 
@@ -108,6 +122,15 @@ def make_loadable() -> None:
     os.environ["LD_LIBRARY_PATH"] = os.pathsep.join([folder, *others])
 
 
+def require_nestml() -> None:
+    """:raises ModelBuildError: a model has no C++, and NESTML, which would generate it, is not installed."""
+    if (generated := _without_cpp()) and importlib.util.find_spec("pynestml") is None:
+        names = ", ".join(source.name for source in generated)
+        raise ModelBuildError(
+            f"NESTML, which generates the C++ of {names}, is not installed: {install_hint('nestml')}"
+        )
+
+
 def _sources() -> list[Path]:
     return sorted(_SOURCES.glob("*.nestml"))
 
@@ -116,10 +139,15 @@ def _own_cpp() -> list[Path]:
     return sorted([*_SOURCES.glob("*.cpp"), *_SOURCES.glob("*.h")])
 
 
+def _without_cpp() -> list[Path]:
+    own = {file.name for file in _own_cpp()}
+    return [source for source in _sources() if f"{source.stem}.cpp" not in own]
+
+
 def _require_nest() -> NestInstallation:
     nest = nest_installation()
     if nest is None:
-        raise ModelBuildError("NEST is not installed: pip install 'nest-simulator>=3.10,<3.11'")
+        raise ModelBuildError(f"NEST is not installed: {install_hint('nest')}")
     return nest
 
 
@@ -132,15 +160,23 @@ def _ingredients(nest: NestInstallation) -> Iterator[str]:
 
     That is left out so that a machine without a compiler, such as a container, can use a module built before.
     """
-    try:
-        yield importlib.metadata.version("nestml")
-    except importlib.metadata.PackageNotFoundError:
-        yield "no NESTML"
+    builders = set(_HERE.glob("nest*.py"))
+    if _without_cpp():
+        try:
+            yield importlib.metadata.version("nestml")
+        except importlib.metadata.PackageNotFoundError:
+            yield "no NESTML"
+    else:
+        builders.remove(_GENERATOR)
     yield from (nest.version, str(nest.has_mpi), str(nest.cxx11_abi))
     yield from (_compiler(), platform.machine(), *_FLAGS)
-    for source in [*_sources(), *_own_cpp(), *sorted(_HERE.glob("nest*.py"))]:
+    for source in [*_sources(), *_own_cpp(), *sorted(builders)]:
         yield source.name
-        yield source.read_text()
+        yield source.read_text(encoding="utf-8")
+
+
+def _damaged(folder: Path) -> str:
+    return f"the NEST module {folder / f'{MODULE}.so'} is damaged (it is not the one its checksum tells of)"
 
 
 def _digest(file: Path) -> str:
@@ -149,8 +185,8 @@ def _digest(file: Path) -> str:
 
 def _is_complete(folder: Path) -> bool:
     try:
-        return (folder / "sha256").read_text() == _digest(folder / f"{MODULE}.so")
-    except OSError:
+        return (folder / "sha256").read_text(encoding="utf-8") == _digest(folder / f"{MODULE}.so")
+    except (OSError, UnicodeDecodeError):
         return False
 
 
@@ -160,7 +196,7 @@ def _lock(folder: Path, tell: Report) -> Iterator[None]:
 
     File systems that cannot lock let all pass: then several build, and the last rename wins.
     """
-    with (folder / "lock").open("w") as file:
+    with (folder / "lock").open("w", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -179,13 +215,17 @@ def _build_in(folder: Path, tell: Report) -> None:
         # NESTML writes a folder beside its target, too.
         work = Path(name) / "cpp"
         work.mkdir()
-        tell(f"generating C++ of {', '.join(models())} for NEST {nest.version}")
-        _generate(nest, work, log)
+        log.write_text("", encoding="utf-8")
+        if generated := _without_cpp():
+            tell(
+                f"generating C++ of {', '.join(source.stem for source in generated)} for NEST {nest.version}"
+            )
+        _write_cpp(nest, work, log)
         tell(f"compiling {MODULE} with {command[0]}")
         _compile(command, work, log)
         product = work / f"{MODULE}.so"
         digest = work / "sha256"
-        digest.write_text(_digest(product))
+        digest.write_text(_digest(product), encoding="utf-8")
         product.replace(folder / product.name)
         digest.replace(folder / digest.name)
     for leftover in folder.glob("build-*"):
@@ -195,10 +235,9 @@ def _build_in(folder: Path, tell: Report) -> None:
 
 def _compile_command(nest: NestInstallation) -> list[str]:
     """Compiler with all flags; looks for everything a build needs before it starts."""
-    if importlib.util.find_spec("pynestml") is None:
-        raise ModelBuildError("NESTML, which generates C++, is not installed: pip install 'nestml>=9.0,<10'")
+    require_nestml()
     if shutil.which(_compiler()) is None:
-        raise ModelBuildError(f"the C++ compiler {_compiler()} is missing: apt install g++ (or set CXX)")
+        raise ModelBuildError(f"the C++ compiler {_compiler()} is missing: {system_hint('g++', 'set CXX')}")
     boost = boost_include()
     return [
         _compiler(),
@@ -210,12 +249,21 @@ def _compile_command(nest: NestInstallation) -> list[str]:
     ]
 
 
+def _write_cpp(nest: NestInstallation, work: Path, log: Path) -> None:
+    if _without_cpp():
+        _generate(nest, work, log)
+    else:
+        (work / f"{MODULE}.cpp").write_text(registration(MODULE, models()), encoding="utf-8")
+    for own in _own_cpp():
+        shutil.copy(own, work)
+
+
 def _generate(nest: NestInstallation, work: Path, log: Path) -> None:
+    """Of all models, as NESTML's registration is of those that it was given."""
     sources = [str(source) for source in _sources()]
-    script = str(_HERE / "nestml_to_cpp.py")
-    with log.open("w") as output:
+    with log.open("a", encoding="utf-8") as output:
         done = subprocess.run(
-            [sys.executable, script, nest.version, MODULE, str(work), *sources],
+            [sys.executable, str(_GENERATOR), nest.version, MODULE, str(work), *sources],
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=work,
@@ -223,17 +271,15 @@ def _generate(nest: NestInstallation, work: Path, log: Path) -> None:
         )
     if done.returncode != 0:
         raise ModelBuildError(f"NESTML failed to generate the neuron models: see {log}")
-    for replacement in _own_cpp():
-        shutil.copy(replacement, work)
 
 
 def _compile(command: list[str], work: Path, log: Path, module: str = MODULE) -> None:
     """Compile the files in ``work`` side by side, one per core, and link them to ``module``."""
     (work / "stand-in").mkdir()
-    (work / "stand-in" / "ltdl.h").write_text(_LTDL_STAND_IN)
+    (work / "stand-in" / "ltdl.h").write_text(_LTDL_STAND_IN, encoding="utf-8")
     files = sorted(work.glob("*.cpp"))
     places = ["-I.", "-idirafter", "stand-in"]
-    with log.open("a") as output:
+    with log.open("a", encoding="utf-8") as output:
 
         def run(*arguments: str) -> subprocess.Popen[bytes]:
             return subprocess.Popen([*command, *arguments], stdout=output, stderr=subprocess.STDOUT, cwd=work)

@@ -1,25 +1,29 @@
 """What the files under ``configurations/`` and ``morphologies/`` offer."""
 
+import copy
 import functools
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from cerebellar_models.bundle import bundle_folder
 from cerebellar_models.errors import UserError
-
-Tree = dict[str, Any]
+from cerebellar_models.files import read_text
+from cerebellar_models.installation import bundle_folder
+from cerebellar_models.tree import Tree
 
 # Environment variable: the user's own folders of species, separated as in PATH.
 OWN_FOLDERS = "CEREBELLAR_MODELS_CONFIGURATIONS"
+SCHEMA = "species.schema.json"
+REFERENCE = "reference.yaml"  # optional; read for reports
+# Folders of a species, and the kind of file that the schema defines for each.
+_FOLDERS = {"parts": "part", "neurons": "neurons", "synapses": "synapses", "paradigms": "paradigm"}
 
 
 @dataclass(frozen=True)
 class Species:
-    """All that can be chosen for one species. The trees are shared: copy before changing them."""
+    """All that can be chosen for one species."""
 
     name: str
     description: str
@@ -39,14 +43,15 @@ def species_names() -> list[str]:
 
 
 def load_species(name: str) -> Species:
-    """Reads the species' folder.
+    """Reads the species' folder; once, whatever is done with what it returns.
 
-    :raises UserError: there is no such species, or one of its files is not readable YAML.
+    :raises UserError: there is no such species, or one of its files is not readable YAML, not as the schema wants it,
+        or names what is not there.
     """
     folders = species_folders()
     if name not in folders:
         raise UserError(f"species: there is no '{name}'; known: {', '.join(sorted(folders))}")
-    return _read_species(folders[name])
+    return copy.deepcopy(_read_species(folders[name]))
 
 
 def species_folders() -> dict[str, Path]:
@@ -68,27 +73,49 @@ def species_folders() -> dict[str, Path]:
 
 @functools.cache
 def _read_species(folder: Path) -> Species:
-    head = read_yaml(folder / "species.yaml")
-    for key in ("description", "states", "presets", "defaults"):
-        if key not in head:
-            raise UserError(f"{folder / 'species.yaml'}: has no '{key}'")
+    # Only where a species is read: both import jsonschema.
+    from cerebellar_models import schemas
+    from cerebellar_models.circuits.references import References
+
+    files = {file: read_yaml(folder / file) for file in ("species.yaml", "circuit.yaml")}
+    kinds = {"species.yaml": "species", "circuit.yaml": "circuit"}
+    for inner, kind in _FOLDERS.items():
+        for path in sorted((folder / inner).glob("*.y*ml")):
+            if path.suffix != ".yaml":
+                raise UserError(f"{path}: is not read; name it {path.stem}.yaml")
+            file = f"{inner}/{path.name}"
+            files[file], kinds[file] = read_yaml(path), kind
+    if (folder / REFERENCE).exists():
+        files[REFERENCE], kinds[REFERENCE] = read_yaml(folder / REFERENCE), "reference"
+    for file, kind in kinds.items():
+        schemas.check(files[file], folder / file, bundle_folder("configurations") / SCHEMA, kind)
+    References(folder, files, morphology_manifest()).check()
+    head = files["species.yaml"]
+    offered = {
+        inner: {Path(file).stem: tree for file, tree in files.items() if kinds[file] == kind}
+        for inner, kind in _FOLDERS.items()
+    }
     return Species(
         name=folder.name,
         description=head["description"],
         states=head["states"],
         presets={preset: (float(x), float(y)) for preset, (x, y) in head["presets"].items()},
         defaults=head["defaults"],
-        circuit=read_yaml(folder / "circuit.yaml"),
-        parts=_read_folder(folder / "parts"),
-        neuron_models=_read_folder(folder / "neurons"),
-        synapse_models=_read_folder(folder / "synapses"),
-        paradigms=_read_folder(folder / "paradigms"),
+        circuit=files["circuit.yaml"],
+        parts=offered["parts"],
+        neuron_models=offered["neurons"],
+        synapse_models=offered["synapses"],
+        paradigms=offered["paradigms"],
     )
 
 
-@functools.cache
 def morphology_manifest() -> Tree:
     """The manifest of the reconstructions, by morphology name."""
+    return copy.deepcopy(_read_manifest())
+
+
+@functools.cache
+def _read_manifest() -> Tree:
     entries = read_yaml(bundle_folder("morphologies") / "manifest.yaml")["morphologies"]
     return {entry["name"]: entry for entry in entries}
 
@@ -96,9 +123,18 @@ def morphology_manifest() -> Tree:
 def read_yaml(path: Path) -> Tree:
     """:raises UserError: missing, unreadable, or not a YAML mapping."""
     try:
-        tree = yaml.safe_load(path.read_text())
+        text = read_text(path)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from error
+    return yaml_tree(text, path)
+
+
+def yaml_tree(text: str, path: Path) -> Tree:
+    """:param path: where the text is from, for messages.
+    :raises UserError: it is not a YAML mapping.
+    """
+    try:
+        tree = yaml.safe_load(text)
     except RecursionError as error:
         raise UserError(f"{path}: is nested too deeply") from error
     except (yaml.YAMLError, ValueError) as error:  # such as of a date that is none
@@ -107,7 +143,3 @@ def read_yaml(path: Path) -> Tree:
     if not isinstance(tree, dict):
         raise UserError(f"{path}: expected a mapping at the top, found {type(tree).__name__}")
     return tree
-
-
-def _read_folder(folder: Path) -> dict[str, Tree]:
-    return {path.stem: read_yaml(path) for path in sorted(folder.glob("*.yaml"))}

@@ -13,7 +13,6 @@ from cerebellar_models.errors import UserError
 # A side above this is a slip of the keyboard: the whole cortical sheet of a mouse cerebellum is shorter.
 LONGEST_SIDE_UM = 100_000.0
 LONGEST_DURATION_MS = 1e7
-MOST_THREADS = 1024
 AXES = ("x", "y", "z")
 
 
@@ -28,7 +27,6 @@ class CircuitChoices:
     neuron_model: str
     synapse_model: str
     seed: int
-    threads: int = 1
     duration: float | None = None  # ms; None keeps each paradigm's own
     self_connections: bool = False  # True: the published rule, in which a cell may contact itself
     parts: tuple[str, ...] = ()  # what is added to the cortex, a part after those it requires
@@ -46,7 +44,6 @@ def choose(
     neuron_model: str | None = None,
     synapse_model: str | None = None,
     seed: int | None = None,
-    threads: int = 1,
     duration: float | None = None,
     self_connections: bool = False,
     parts: Iterable[str] = (),
@@ -74,8 +71,6 @@ def choose(
     seed = defaults["seed"] if seed is None else seed
     if not 0 < seed < 2**32:
         raise UserError(f"seed: {seed} is not between 1 and {2**32 - 1}")
-    if not 1 <= threads <= MOST_THREADS:
-        raise UserError(f"threads: {threads} is not between 1 and {MOST_THREADS}")
     state = _known("state", state or defaults["state"], species.states)
     neuron_model, synapse_model = _models(species, neuron_model, synapse_model)
     parts = with_requirements(species.parts, parts)
@@ -88,7 +83,6 @@ def choose(
         neuron_model=neuron_model,
         synapse_model=synapse_model,
         seed=seed,
-        threads=threads,
         duration=duration,
         self_connections=self_connections,
         parts=parts,

@@ -4,15 +4,18 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
-from cerebellar_models.circuits import microzones, populations
-from cerebellar_models.circuits.catalogue import Species, Tree
+from cerebellar_models.circuits import microzones
+from cerebellar_models.circuits.catalogue import Species
 from cerebellar_models.circuits.choices import CircuitChoices
+from cerebellar_models.circuits.counting import populations
+from cerebellar_models.circuits.counting.nodes import Node
+from cerebellar_models.circuits.counting.rules import OVERLAP
 from cerebellar_models.circuits.large_enough import check_large_enough
 from cerebellar_models.circuits.parts import add_parts
 from cerebellar_models.errors import UserError
+from cerebellar_models.tree import Tree
 
 CIRCUIT_FILE = "cerebellum.hdf5"
-_OVERLAP_RULE = "cerebellar_models.connectome.voxel_overlap.VoxelOverlap"
 _UNDIVIDED = microzones.Zones((), (), {})
 
 
@@ -25,7 +28,12 @@ def compose(species: Species, choices: CircuitChoices, manifest: Tree) -> Tree:
     circuit = add_parts(species.circuit, species.parts, choices.parts)
     name = ", ".join((circuit.pop("name"), *choices.parts, choices.state))
     x, y = choices.size
-    circuit["network"] = {"x": x, "y": y, "z": populations.circuit_height(circuit), **circuit["network"]}
+    circuit["network"] = {
+        "x": x,
+        "y": y,
+        "z": populations.circuit_height(Node(circuit)),
+        **circuit["network"],
+    }
     divisible = tuple(circuit.pop("microzones", ()))
     zones = _UNDIVIDED
     if choices.microzones:
@@ -33,11 +41,11 @@ def compose(species: Species, choices: CircuitChoices, manifest: Tree) -> Tree:
     check_large_enough(circuit)
     if choices.self_connections:
         for rule in circuit["connectivity"].values():
-            if rule["strategy"] == _OVERLAP_RULE:
+            if OVERLAP.is_meant_by(rule["strategy"]):
                 rule["self_connections"] = True
     return {
         "name": name,
-        "components": ["cerebellar_models.nest_models.build_models"],
+        "components": ["cerebellar_models.nest_models.build_models", *circuit.pop("components", ())],
         "storage": {"engine": "hdf5", "root": CIRCUIT_FILE},
         "rng": {"seed": choices.seed},
         "morphologies": _morphologies(circuit, manifest),
@@ -64,7 +72,7 @@ def _simulation(
     constants = _for_state(neurons["constants"], choices.state)
     cell_types = circuit["cell_types"]
     cell_models: Tree = {
-        relay: {"model": "parrot_neuron"} for relay in paradigm["relays"] if relay in cell_types
+        relay: {"model": "parrot_neuron"} for relay in paradigm.get("relays", ()) if relay in cell_types
     }
     for cell_type in cell_types:
         if cell_type not in cell_models:
@@ -80,7 +88,7 @@ def _simulation(
         "simulator": "nest",
         "duration": duration,
         "resolution": paradigm["resolution"],
-        "threads": choices.threads,
+        "threads": 1,
         "modules": list(neurons["nest_modules"]),
         "cell_models": cell_models,
         "connection_models": dict(_connection_models(circuit, synapses, zones)),
@@ -125,24 +133,17 @@ def _pair_suffixes(rule: Tree) -> list[str]:
 def _synapses(sets: dict[str, Tree], name: str, state: str) -> Tree:
     """A set's rows for a state, over those of the sets it extends."""
     rows: Tree = {}
-    for chosen in _lineage("synapse model", sets, name):
+    for chosen in _lineage(sets, name):
         rows |= _for_state(chosen["synapses"], state)
     return rows
 
 
-def _lineage(kind: str, offered: dict[str, Tree], name: str) -> list[Tree]:
-    """What ``name`` extends, from the first that extends nothing to itself.
-
-    :raises UserError: it extends something that is not there, or itself.
-    """
-    names = [name]
-    while (above := offered[names[0]].get("extends")) is not None:
-        if above not in offered:
-            raise UserError(f"{kind}: '{names[0]}' extends '{above}', of which there is no file")
-        if above in names:
-            raise UserError(f"{kind}: '{above}' extends itself: {' -> '.join(reversed([above, *names]))}")
-        names.insert(0, above)
-    return [offered[each] for each in names]
+def _lineage(offered: dict[str, Tree], name: str) -> list[Tree]:
+    """What ``name`` extends, from the first that extends nothing to itself."""
+    lineage = [offered[name]]
+    while (above := lineage[0].get("extends")) is not None:
+        lineage.insert(0, offered[above])
+    return lineage
 
 
 def _for_state(tables: dict[str, Tree], state: str) -> Tree:
@@ -161,9 +162,9 @@ def _for_state(tables: dict[str, Tree], state: str) -> Tree:
 def _paradigm(paradigms: dict[str, Tree], name: str, state: str) -> Tree:
     """A paradigm over those it extends, its devices as the state has them; an empty device removes one."""
     merged: Tree = {"devices": {}}
-    for paradigm in _lineage("simulation", paradigms, name):
+    for paradigm in _lineage(paradigms, name):
         changes = paradigm.get("states", {}).get(state, {})
-        devices = merged["devices"] | paradigm["devices"]
+        devices = merged["devices"] | paradigm.get("devices", {})
         devices = {key: {**device, **changes.get(key, {})} for key, device in devices.items() if device}
         merged = {**merged, **paradigm, "devices": devices}
     return merged
@@ -184,5 +185,6 @@ def _device(device: Tree, circuit: Tree) -> Tree:
 
 def _centre_of(circuit: Tree, layer: str) -> list[Any]:
     """Centre of a layer, µm: where a stimulus sphere of the published circuit moves with another extent."""
-    height = populations.layer_floor(circuit, layer) + populations.layer_thickness(circuit, layer) / 2
+    tree = Node(circuit)
+    height = populations.layer_floor(tree, layer) + populations.layer_thickness(tree, layer) / 2
     return [circuit["network"]["x"] / 2, circuit["network"]["y"] / 2, height]

@@ -3,31 +3,34 @@
 import itertools
 import math
 from collections import Counter
-from typing import Any
 
-from cerebellar_models.circuits.populations import (
+from cerebellar_models.circuits.counting.nodes import Node
+from cerebellar_models.circuits.counting.populations import (
     chunk_sides,
+    extent_of,
     layer_floor,
     layer_thickness,
     layers_of,
     placed_in_rows,
     row_placement,
+    spatial_of,
 )
-from cerebellar_models.circuits.size import target_counts
+from cerebellar_models.circuits.counting.size import target_counts
 from cerebellar_models.errors import UserError
-
-Tree = dict[str, Any]
+from cerebellar_models.tree import Tree
 
 # Placement rounds at random per chunk, so a population keeps its rule's minimum only with this much to spare.
 _SPARE_FIBRES = 1
+# Beyond is a slip of the keyboard.
+_MOST_CELLS = 1e9
 # Rows of Purkinje cells need a second cell for their spacing.
-_MOST_CELLS = 1e9  # beyond is a slip of the keyboard
 _FEWEST_IN_ROWS = 2
 
 
 def check_large_enough(tree: Tree) -> None:
     """:raises UserError: too few cells for a rule that asks for several, or for a population to exist."""
-    x, y = float(tree["network"]["x"]), float(tree["network"]["y"])
+    circuit = Node(tree)
+    x, y = extent_of(circuit)
     fibres: dict[str, int] = {}
     for rule in tree["connectivity"].values():
         for fibre in rule.get("pre_cell_types", ()):
@@ -35,6 +38,7 @@ def check_large_enough(tree: Tree) -> None:
     zones = {
         cell_type: len(hook["labels"])
         for hook in tree.get("after_placement", {}).values()
+        if "labels" in hook
         for cell_type in hook["cell_types"]
     }
     cells = sum(target_counts(tree).values())
@@ -45,10 +49,10 @@ def check_large_enough(tree: Tree) -> None:
     short = []
     for cell_type, expected in target_counts(tree).items():
         needed = fibres.get(cell_type, zones.get(cell_type, 1))
-        sure: float = expected if cell_type in fibres else _certain(tree, cell_type, expected)
-        if (row := row_placement(tree, cell_type)) is not None:
+        sure: float = expected if cell_type in fibres else _certain(circuit, cell_type, expected)
+        if (row := row_placement(circuit, cell_type)) is not None:
             needed *= _FEWEST_IN_ROWS
-            sure = expected = placed_in_rows(tree, cell_type, row, expected)
+            sure = expected = placed_in_rows(circuit, cell_type, row, expected)
         if sure < needed:
             short.append(f"{sure:.3g} {cell_type} for certain where {needed} must be there")
     if short:
@@ -56,14 +60,14 @@ def check_large_enough(tree: Tree) -> None:
             f"size: {x:g} x {y:g} µm is too small: it holds {', '.join(short)}; give a larger x or y"
         )
     for cell_type in tree["cell_types"]:
-        if (row := row_placement(tree, cell_type)) is not None:
-            _check_rows_have_room(tree, cell_type, row)
+        if (row := row_placement(circuit, cell_type)) is not None:
+            _check_rows_have_room(circuit, cell_type, row, target_counts(tree)[cell_type])
 
 
-def _certain(tree: Tree, cell_type: str, expected: float) -> int:
+def _certain(tree: Node, cell_type: str, expected: float) -> int:
     """The fewest cells of a population that is scattered in its layers, since each chunk rounds its share."""
     chunk = chunk_sides(tree)
-    bounds = [(0.0, float(tree["network"]["x"])), (0.0, float(tree["network"]["y"]))]
+    bounds = [(0.0, side) for side in extent_of(tree)]
     fewest = 0
     layers = layers_of(tree, cell_type)
     for layer in layers:
@@ -88,15 +92,14 @@ def _pieces(low: float, high: float, side: float) -> Counter[float]:
     return Counter(ends) + Counter({side: last - first - 2})
 
 
-def _check_rows_have_room(tree: Tree, cell_type: str, placement: Tree) -> None:
+def _check_rows_have_room(tree: Node, cell_type: str, placement: Node, target: float) -> None:
     """:raises UserError: the cells of a row would lie inside one another, which BSB refuses in the midst of placing."""
-    width, depth = float(tree["network"]["x"]), float(tree["network"]["y"])
-    radius = float(tree["cell_types"][cell_type]["spatial"]["radius"])
-    rows = max(1, math.ceil(width / float(placement["spacing_x"])))
-    target = target_counts(tree)[cell_type]
-    surplus = int((rows * float(placement["spacing_x"]) % width) / width * target)
+    (width, depth), spacing = extent_of(tree), placement.positive("spacing_x")
+    radius = spatial_of(tree, cell_type).number("radius")
+    rows = max(1, math.ceil(width / spacing))
+    surplus = int((rows * spacing % width) / width * target)
     per_row = round((math.ceil(target) + surplus) / rows)
-    least = 2 * radius * math.cos(math.radians(float(placement["angle"])))
+    least = 2 * radius * math.cos(math.radians(placement.signed("angle")))
     if per_row and (depth - radius) / per_row < least:
         raise UserError(
             f"size: {width:g} x {depth:g} µm leaves no room for {per_row} {cell_type} one after another in y; "

@@ -3,7 +3,8 @@
 import copy
 from dataclasses import dataclass
 
-from cerebellar_models.circuits.catalogue import Tree
+from cerebellar_models.circuits.devices import takes_spikes
+from cerebellar_models.tree import Tree
 
 _HOOK = "label_microzones"
 
@@ -28,13 +29,14 @@ def divide(
     tree = copy.deepcopy(circuit)
     hook = "LabelCells" if axis is None else "LabelMicrozones"
     tree["after_placement"] = {
+        **tree.get("after_placement", {}),
         _HOOK: {
             "strategy": f"cerebellar_models.placement.microzones.{hook}",
             "cell_types": list(cell_types),
             "labels": list(labels),
             "same_size": True,
             **({} if axis is None else {"axis": axis}),
-        }
+        },
     }
     divided = {name for name, rule in tree["connectivity"].items() if _is_within(rule, cell_types)}
     copies = {name: [f"{name}_{label}" for label in labels] for name in divided}
@@ -62,7 +64,7 @@ def record_per_label(devices: Tree, zones: Zones) -> Tree:
     for name, device in devices.items():
         targets = device["targetting"]
         divided = set(targets["cell_models"]) <= set(zones.cell_types) and targets["strategy"] == "cell_model"
-        if not device["device"].endswith("recorder") or not divided:
+        if not takes_spikes(device) or not divided:
             result[name] = device
             continue
         for label in zones.labels:

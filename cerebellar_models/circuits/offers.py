@@ -4,8 +4,9 @@ import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from cerebellar_models.circuits.catalogue import Species, Tree
+from cerebellar_models.circuits.catalogue import Species
 from cerebellar_models.circuits.parts import add_parts, with_requirements
+from cerebellar_models.tree import Tree
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ def against_models(
         published = ", ".join(states)
         return f"state: neuron model '{neuron_model}' has no parameters for '{state}', only for {published}"
     cells = add_parts(species.circuit, species.parts, parts)["cell_types"]
-    known = set().union(*neurons["constants"].values()) | relays(species)
+    constants = neurons["constants"]  # the first table holds for all states
+    known = {*next(iter(constants.values())), *constants.get(state, ()), *relays(species)}
     unknown = [cell for cell in cells if cell not in known]
     if unknown:
         return f"part: neuron model '{neuron_model}' has no parameters for {', '.join(unknown)}"

@@ -3,11 +3,19 @@
 import copy
 from collections.abc import Iterable, Mapping
 
-from cerebellar_models.circuits.catalogue import Tree
 from cerebellar_models.errors import UserError
+from cerebellar_models.tree import Tree
 
 # The blocks of a part that merge into the circuit, row by row.
-_BLOCKS = ("regions", "partitions", "cell_types", "placement", "connectivity", "after_connectivity")
+BLOCKS = (
+    "regions",
+    "partitions",
+    "cell_types",
+    "placement",
+    "after_placement",
+    "connectivity",
+    "after_connectivity",
+)
 
 
 def with_requirements(parts: Mapping[str, Tree], chosen: Iterable[str]) -> tuple[str, ...]:
@@ -48,7 +56,7 @@ def add_parts(circuit: Tree, parts: Mapping[str, Tree], names: Iterable[str]) ->
     merged = copy.deepcopy(circuit)
     for name in names:
         part = copy.deepcopy(parts[name])
-        for block in _BLOCKS:
+        for block in BLOCKS:
             for row, fields in part.get(block, {}).items():
                 merged.setdefault(block, {}).setdefault(row, {}).update(fields)
         merged["microzones"] = [*merged.get("microzones", ()), *part.get("microzones", ())]

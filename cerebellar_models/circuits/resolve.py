@@ -3,9 +3,10 @@
 import inspect
 from typing import Any
 
-from cerebellar_models.circuits.catalogue import Tree, load_species, morphology_manifest
+from cerebellar_models.circuits.catalogue import load_species, morphology_manifest
 from cerebellar_models.circuits.choices import CircuitChoices, choose
 from cerebellar_models.circuits.compose import compose
+from cerebellar_models.tree import Tree
 
 # What can be chosen, by the names flags, choices files and the form share: the parameters of `choose`.
 CHOICES = tuple(inspect.signature(choose).parameters)

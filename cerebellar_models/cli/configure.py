@@ -8,13 +8,16 @@ import click
 from click.core import ParameterSource
 
 from cerebellar_models.circuits.resolve import resolve
-from cerebellar_models.cli.adopting import adopt_file
-from cerebellar_models.cli.choices_file import choices_text
-from cerebellar_models.cli.choosing import flag_options, recap
-from cerebellar_models.cli.expectation import expectation
-from cerebellar_models.cli.form import fill_in
-from cerebellar_models.cli.listing import show_catalogue
-from cerebellar_models.cli.writing import tree_text, write_output
+from cerebellar_models.circuits.texts import recap, tree_text
+from cerebellar_models.circuits.threads import with_threads
+from cerebellar_models.cli.shared.adopting import adopt_file
+from cerebellar_models.cli.shared.adopting_folder import adopt_folder
+from cerebellar_models.cli.shared.choices_file import beside, choices_text
+from cerebellar_models.cli.shared.costs_in_words import expectation
+from cerebellar_models.cli.shared.flags import flag_options
+from cerebellar_models.cli.shared.form import fill_in
+from cerebellar_models.cli.shared.listing import show_catalogue
+from cerebellar_models.cli.shared.writing import write_output
 from cerebellar_models.errors import UserError
 
 
@@ -30,7 +33,7 @@ from cerebellar_models.errors import UserError
     "--adopt",
     type=click.Path(path_type=Path),
     metavar="OLD.YAML",
-    help="Bring this older configuration up to date instead, and list each change.",
+    help="Bring this older configuration, or a folder of them, up to date instead, and list each change.",
 )
 @click.option(
     "--list",
@@ -43,10 +46,18 @@ from cerebellar_models.errors import UserError
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), default=Path("circuit.yaml"), show_default=True
 )
-def configure(flags: dict[str, Any], save_choices: Path | None, adopt: Path | None, output: Path) -> None:
+def configure(
+    flags: dict[str, Any],
+    threads: int | None,
+    save_choices: Path | None,
+    adopt: Path | None,
+    output: Path,
+) -> None:
     """Write one BSB configuration (.yaml or .json) from your choices.
 
     Without any option, on a terminal, it asks.
+
+    The choices lie beside it, in circuit.choices.yaml: by them `jobs render` knows species and state.
 
     Needs neither a simulator nor MPI nor a compiler. The file works from any folder:
 
@@ -56,17 +67,18 @@ def configure(flags: dict[str, Any], save_choices: Path | None, adopt: Path | No
     """
     if adopt is not None:
         _refuse_choices_beside_adopt()
-        adopt_file(adopt, output)
+        (adopt_folder if adopt.is_dir() else adopt_file)(adopt, output)
         return
     if not _given() and sys.stdin.isatty() and sys.stdout.isatty():
         flags, save_choices = fill_in(output)
     choices, tree = resolve(**flags)
+    tree = with_threads(tree, threads or 1)
     text = tree_text(output, tree, recap(choices))
-    if save_choices is not None:
-        write_output(save_choices, choices_text(choices))
-    write_output(output, text)
-    written = output if save_choices is None else f"{output}, {save_choices}"
-    click.echo(f"{recap(choices)}\n{expectation(tree, choices.species)}\nwritten: {written}")
+    written = [output, beside(output), *([] if save_choices is None else [save_choices])]
+    for path in written:
+        write_output(path, text if path == output else choices_text(choices, threads or 1))
+    names = ", ".join(map(str, written))
+    click.echo(f"{recap(choices)}\n{expectation(tree, choices.species)}\nwritten: {names}")
 
 
 def _given() -> set[str]:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from cerebellar_models.deploy import container
 from cerebellar_models.errors import RunError, UserError
+from cerebellar_models.images import engines as container
 
 _engine = click.option(
     "--engine", type=click.Choice(container.ENGINES), help="What to use.  [default: the first that answers]"
@@ -56,7 +56,7 @@ def test(engine: str | None, image: str | None, json_file: Path | None, only: st
     found, name = _found(engine, image)
     result = container.test(found, name, click.echo, ["--only", only] if only else [])
     if json_file is not None:
-        json_file.write_text(json.dumps(result, indent=1) + "\n")
+        json_file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     if failed := [check["check"] for check in result["checks"] if not check["passed"]]:
         raise RunError(f"image test: {name}: failed: {', '.join(failed)}")
     click.echo(f"{name}: all {len(result['checks'])} checks passed")

@@ -22,11 +22,12 @@ def list_models() -> None:
 
 @models.command()
 def build() -> None:
-    """Build the NEST module, or find it in the cache."""
-    from cerebellar_models.builders import nest_module
+    """Build the NEST module, or find it in the cache, and see that it can be loaded."""
+    from cerebellar_models.builders import loading, nest_module
 
     try:
         path = nest_module.build(click.echo)
+        loading.check_loadable(path)
     except nest_module.ModelBuildError as error:
         raise RunError(str(error)) from error
     click.echo(f"module: {path}")

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import click
 
-from cerebellar_models.circuits.catalogue import Tree
 from cerebellar_models.circuits.choices import CircuitChoices
-from cerebellar_models.cli.choosing import about, choice_options, configuration_text, recap
-from cerebellar_models.cli.expectation import expectation
-from cerebellar_models.errors import UserError
+from cerebellar_models.circuits.texts import about, configuration_text, recap, rows
+from cerebellar_models.circuits.threads import with_threads
+from cerebellar_models.cli.jobs.follow import refuse_if_active
+from cerebellar_models.cli.shared.costs_in_words import expectation
+from cerebellar_models.cli.shared.flags import choice_options
+from cerebellar_models.tree import Tree
 
 # Off a terminal, progress within a stage is told no oftener than this.
 _PROGRESS_INTERVAL_S = 10.0
@@ -24,22 +26,35 @@ _PROGRESS_INTERVAL_S = 10.0
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="Run folder.  [default: runs/<choices>]"
 )
-def run(choices: CircuitChoices, tree: Tree, ranks: int, output: Path | None) -> None:
+def run(choices: CircuitChoices, tree: Tree, threads: int | None, ranks: int, output: Path | None) -> None:
     """Build the models, compile the circuit, simulate it and report, all into one run folder.
 
-    Stages that are done are not done again: the same command takes up an interrupted run.
+    Stages that are done are not done again: the same command takes up an interrupted run. Other --threads simulate
+    again, and keep the circuit.
     """
-    from cerebellar_models.deploy.local import Stages, run_all, simulating_ranks
-    from cerebellar_models.deploy.run_folder import RunFolder
+    from cerebellar_models.jobs import local
+    from cerebellar_models.jobs.prepare import prepare
+    from cerebellar_models.runs.run import Run
+    from cerebellar_models.runs.run_folder import RunFolder
 
-    if ranks < 1:
-        raise UserError(f"ranks: {ranks} is not at least 1")
+    local.check_ranks(ranks)
     configuration = configuration_text(choices, tree)
     folder = RunFolder(output or Path("runs") / _folder_name(choices, configuration))
-    record = folder.open(configuration, about(choices))
-    expected = expectation(tree, choices.species, ranks, simulating_ranks(ranks))
+    folder.check(configuration)
+    refuse_if_active(folder.path)
+    threads = threads or local.threads_asked_before(folder.path)
+    plan = local.local_plan(tree, choices.species, ranks, threads)
+    used = with_threads(tree, threads or 1)
+    expected = expectation(used, choices.species, ranks, local.simulating_ranks(ranks))
     click.echo(f"{recap(choices)}\n{expected}\nrun folder: {folder.path}")
-    run_all(folder, record, tree, ranks, Stages(folder, record, *_tellers()))
+    teller = local.Teller(*_tellers())
+    found = Run(folder, plan)
+    if all(local.is_whole(found, task) for task in found.tasks):  # nothing is written then
+        for task in found.tasks:
+            teller.tell(f"{task.title}: done before")
+    else:
+        prepare(folder.path, configuration, about(choices), plan, rows(choices)).write()
+        local.run_all(Run(folder, plan), teller)
     click.echo(f"report: {folder.report.resolve()}")
 
 

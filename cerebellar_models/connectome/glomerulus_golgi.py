@@ -1,13 +1,15 @@
 """Glomeruli onto the basal dendrites of Golgi cells."""
 
 import numpy as np
-from bsb import ConnectionStrategy, config, pool_cache, types
-from bsb.connectivity.strategy import roi_key
+from bsb import CellType, Chunk, ConnectionStrategy, config, pool_cache
+from bsb.connectivity.strategy import HemitypeCollection, roi_key
 from bsb.mixins import InvertedRoI
 from scipy.spatial import cKDTree
 
+from cerebellar_models.connectome.contradictions import CheckedRule
 from cerebellar_models.connectome.lookup import first_morphology, tips_of, without_point
-from cerebellar_models.connectome.overlap_kernel import rotation_matrices
+from cerebellar_models.connectome.placed_boxes import rotation_matrices
+from cerebellar_models.connectome.quantities import length
 
 # The tip is of rank floor(n x) by distance, x exponential of this scale and cut at this value.
 _RANK_SCALE = 0.03
@@ -15,19 +17,20 @@ _RANK_CUT = 0.15
 
 
 @config.node
-class ConnectomeGlomerulusGolgi(InvertedRoI, ConnectionStrategy, classmap_entry="glom_golgi"):  # type: ignore[call-arg]
+class ConnectomeGlomerulusGolgi(CheckedRule, InvertedRoI, ConnectionStrategy, classmap_entry="glom_golgi"):  # type: ignore[call-arg]
     """Connects every glomerulus within ``radius`` of a Golgi soma to it, once.
 
     The contact lies on the tip of a dendrite near the glomerulus: with the n tips sorted by their distance to the
     glomerulus, the one of rank floor(n x), x exponential of scale 0.03 cut at 0.15.
 
-    Source: Kanichay & Silver 2008, doi:10.1523/JNEUROSCI.5469-07.2008.
+    Source: Kanichay & Silver 2008, doi:10.1523/JNEUROSCI.5469-07.2008, of the contacts on basal dendrites; scale and
+    cut are those of the published circuit, for which no measurement is known.
     """
 
-    radius: float = config.attr(type=types.float(min=0), required=True)
+    radius: float = config.attr(type=length, required=True)
     """Reach of the dendrites, soma to glomerulus, µm."""
 
-    def get_region_of_interest(self, chunk):
+    def get_region_of_interest(self, chunk: Chunk) -> list[Chunk] | None:
         reach = np.ceil(self.radius / chunk.dimensions).astype(int)
         near = {
             other
@@ -37,7 +40,7 @@ class ConnectomeGlomerulusGolgi(InvertedRoI, ConnectionStrategy, classmap_entry=
         }
         return sorted(near)
 
-    def connect(self, pre, post):
+    def connect(self, pre: HemitypeCollection, post: HemitypeCollection) -> None:
         for golgi_type in self.postsynaptic.cell_types:
             cells = golgi_type.get_placement_set(chunks=post.roi, labels=self.postsynaptic.labels)
             turns = rotation_matrices(np.asarray(cells.load_rotations()))
@@ -59,7 +62,7 @@ class ConnectomeGlomerulusGolgi(InvertedRoI, ConnectionStrategy, classmap_entry=
                     self.connect_cells(glomeruli, cells, source, target)
 
     @pool_cache
-    def _tips(self, golgi_type) -> tuple[np.ndarray, np.ndarray]:
+    def _tips(self, golgi_type: CellType) -> tuple[np.ndarray, np.ndarray]:
         return tips_of(first_morphology(golgi_type), self.postsynaptic.morphology_labels)
 
 

@@ -1,15 +1,25 @@
 """Glomeruli onto granule cells: each dendrite in a glomerulus of another fibre."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from bsb import ConnectionStrategy, ConnectivityError, config, pool_cache, refs, types
-from bsb.connectivity.strategy import roi_key
+from bsb import CellType, Chunk, ConnectionStrategy, ConnectivityError, config, pool_cache
+from bsb.connectivity.strategy import HemitypeCollection, roi_key
 from bsb.mixins import InvertedRoI
-from numba import njit
 from scipy.spatial import cKDTree
 
-from cerebellar_models.connectome.lookup import connections_from, first_morphology, positions_of, tips_of
+from cerebellar_models.connectome.contradictions import CheckedRule, require_paths
+from cerebellar_models.connectome.kernels import compiled
+from cerebellar_models.connectome.lookup import (
+    connections_from,
+    earlier_rules,
+    first_morphology,
+    named_cell_types,
+    positions_of,
+    tips_of,
+)
+from cerebellar_models.connectome.quantities import count, length
 
 
 @dataclass(frozen=True)
@@ -23,7 +33,7 @@ class _Glomeruli:
 
 
 @config.node
-class ConnectomeGlomerulusGranule(InvertedRoI, ConnectionStrategy, classmap_entry="glom_gran"):  # type: ignore[call-arg]
+class ConnectomeGlomerulusGranule(CheckedRule, InvertedRoI, ConnectionStrategy, classmap_entry="glom_gran"):  # type: ignore[call-arg]
     """Gives each granule cell ``convergence`` glomeruli of as many different fibres, one for each dendrite.
 
     Fibres come in random order; each that has glomeruli within ``radius`` gives one of them, drawn uniformly. If
@@ -35,22 +45,26 @@ class ConnectomeGlomerulusGranule(InvertedRoI, ConnectionStrategy, classmap_entr
     :raises ConnectivityError: there are fewer fibres, or dendrites, than ``convergence``.
     """
 
-    radius: float = config.attr(type=types.float(min=0), required=True)
+    named_rules = ("pre_glom_strats",)
+
+    radius: float = config.attr(type=length, required=True)
     """Reach of a dendrite, soma to glomerulus, µm."""
-    convergence: int = config.attr(type=types.int(min=1), required=True)
+    convergence: int = config.attr(type=count, required=True)
     """Number of glomeruli of a granule cell."""
-    pre_glom_strats: list[ConnectionStrategy] = config.reflist(refs.connectivity_ref, required=True)
+    pre_glom_strats: Sequence[ConnectionStrategy] = earlier_rules()
     """Rules that gave the glomeruli their fibres."""
-    pre_cell_types = config.reflist(refs.cell_type_ref, required=True)
+    pre_cell_types = named_cell_types()
     """Cell types of these fibres."""
 
-    def get_deps(self):
-        return {*super().get_deps(), *self.pre_glom_strats}
+    def check(self) -> None:
+        fibres, glomeruli = list(self.pre_cell_types), list(self.presynaptic.cell_types)
+        require_paths(self, "pre_glom_strats", fibres, glomeruli, only_these=True)
+        super().check()
 
-    def get_region_of_interest(self, chunk):
+    def get_region_of_interest(self, chunk: Chunk) -> list[Chunk] | None:
         return None  # a fibre's nearest glomerulus may be anywhere
 
-    def connect(self, pre, post):
+    def connect(self, pre: HemitypeCollection, post: HemitypeCollection) -> None:
         glomeruli = self._glomeruli()
         for granule_type in self.postsynaptic.cell_types:
             cells = granule_type.get_placement_set(chunks=post.roi, labels=self.postsynaptic.labels)
@@ -69,7 +83,7 @@ class ConnectomeGlomerulusGranule(InvertedRoI, ConnectionStrategy, classmap_entr
                     rows[:, 0] = source[mine] - glomeruli.first[kind]
                     self.connect_cells(glomerulus_type.get_placement_set(), cells, rows, target[mine])
 
-    def _choose(self, glomeruli: _Glomeruli, cells: np.ndarray, rng) -> np.ndarray:
+    def _choose(self, glomeruli: _Glomeruli, cells: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Glomeruli (cells, convergence), the dendrites' order being of no account."""
         near = glomeruli.tree.query_ball_point(cells, self.radius, return_sorted=True)
         counts = np.array([len(row) for row in near], dtype=np.int64)
@@ -87,7 +101,12 @@ class ConnectomeGlomerulusGranule(InvertedRoI, ConnectionStrategy, classmap_entr
         return chosen
 
     def _reach_further(
-        self, glomeruli: _Glomeruli, cell: np.ndarray, chosen: np.ndarray, found: int, rng
+        self,
+        glomeruli: _Glomeruli,
+        cell: np.ndarray,
+        chosen: np.ndarray,
+        found: int,
+        rng: np.random.Generator,
     ) -> None:
         remaining = np.setdiff1d(glomeruli.fibres[glomeruli.fibres >= 0], glomeruli.fibres[chosen[:found]])
         for slot, fibre in enumerate(rng.permutation(remaining)[: self.convergence - found], start=found):
@@ -103,9 +122,9 @@ class ConnectomeGlomerulusGranule(InvertedRoI, ConnectionStrategy, classmap_entr
         for fibre_type, glomerulus_type, source, target in connections_from(
             self.scaffold, [rule.name for rule in self.pre_glom_strats]
         ):
-            fibres[first[kinds.index(glomerulus_type)] + target[:, 0]] = (
-                fibre_first[fibre_type] + source[:, 0]
-            )
+            if glomerulus_type in kinds:
+                mine = first[kinds.index(glomerulus_type)] + target[:, 0]
+                fibres[mine] = fibre_first[fibre_type] + source[:, 0]
         known = len(np.unique(fibres[fibres >= 0]))
         if known < self.convergence:
             raise ConnectivityError(
@@ -116,7 +135,7 @@ class ConnectomeGlomerulusGranule(InvertedRoI, ConnectionStrategy, classmap_entr
         return _Glomeruli(positions, fibres, first, cKDTree(np.where(np.isinf(owned), 1e12, owned)))
 
     @pool_cache
-    def _tips(self, granule_type) -> np.ndarray:
+    def _tips(self, granule_type: CellType) -> np.ndarray:
         tips = tips_of(first_morphology(granule_type), self.postsynaptic.morphology_labels)[1]
         if len(tips) < self.convergence:
             raise ConnectivityError(
@@ -125,8 +144,10 @@ class ConnectomeGlomerulusGranule(InvertedRoI, ConnectionStrategy, classmap_entr
         return tips
 
 
-@njit(cache=True)
-def _draw_of_different_fibres(first, candidates, fibres, uniforms, wanted):
+@compiled
+def _draw_of_different_fibres(
+    first: np.ndarray, candidates: np.ndarray, fibres: np.ndarray, uniforms: np.ndarray, wanted: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Up to ``wanted`` candidates of each cell, of different fibres in random order; -1 where fibres run out.
 
     A fibre's place in the order is the first uniform of its first candidate; of its candidates, the one with the

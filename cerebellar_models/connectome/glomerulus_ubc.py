@@ -1,15 +1,18 @@
 """Glomeruli onto unipolar brush cells: one for each brush."""
 
 import numpy as np
-from bsb import ConfigurationError, ConnectionStrategy, ConnectivityError, config, pool_cache, types
+from bsb import CellType, Chunk, ConfigurationError, ConnectionStrategy, ConnectivityError, config, pool_cache
+from bsb.connectivity.strategy import HemitypeCollection
 from bsb.mixins import InvertedRoI
 from scipy.spatial import cKDTree
 
+from cerebellar_models.connectome.contradictions import CheckedRule
 from cerebellar_models.connectome.lookup import without_point
+from cerebellar_models.connectome.quantities import length, ratio
 
 
 @config.node
-class ConnectomeGlomerulusUBC(InvertedRoI, ConnectionStrategy, classmap_entry="glom_ubc"):  # type: ignore[call-arg]
+class ConnectomeGlomerulusUBC(CheckedRule, InvertedRoI, ConnectionStrategy, classmap_entry="glom_ubc"):  # type: ignore[call-arg]
     """Gives each unipolar brush cell exactly one glomerulus.
 
     The share of cells served by a kind of glomerulus is its ratio over the sum of the ratios, within one
@@ -23,23 +26,24 @@ class ConnectomeGlomerulusUBC(InvertedRoI, ConnectionStrategy, classmap_entry="g
     :raises ConnectivityError: cells ask for a kind of glomerulus of which there is none.
     """
 
-    radius: float = config.attr(type=types.float(min=0), required=True)
+    radius: float = config.attr(type=length, required=True)
     """Usual reach of the brush, soma to glomerulus, µm. No cell goes without: where no glomerulus is free
     within reach, the nearest free one beyond serves."""
-    ratios_ubc: dict[str, float] = config.dict(type=types.float(min=0), required=True)
+    ratios_ubc: dict[str, float] = config.dict(type=ratio, required=True)
     """Relative number of cells served, by name of the glomeruli's cell type."""
 
-    def boot(self):
+    def check(self) -> None:
+        super().check()
         kinds = {kind.name for kind in self.presynaptic.cell_types}
         if set(self.ratios_ubc) != kinds or not sum(self.ratios_ubc.values()):
             raise ConfigurationError(
-                f"{self.name}.ratios_ubc: needs a ratio for each of {', '.join(sorted(kinds))}, not all 0"
+                f"connectivity.{self.name}.ratios_ubc: needs a ratio for each of {', '.join(sorted(kinds))}, not all 0"
             )
 
-    def get_region_of_interest(self, chunk):
+    def get_region_of_interest(self, chunk: Chunk) -> list[Chunk] | None:
         return None  # the nearest free glomerulus may be anywhere
 
-    def connect(self, pre, post):
+    def connect(self, pre: HemitypeCollection, post: HemitypeCollection) -> None:
         for cells in post.placement:
             numbers = cells.load_ids()
             kinds, glomeruli = (column[numbers] for column in self._assign(cells.cell_type))
@@ -54,7 +58,7 @@ class ConnectomeGlomerulusUBC(InvertedRoI, ConnectionStrategy, classmap_entry="g
                     )
 
     @pool_cache
-    def _assign(self, cell_type) -> tuple[np.ndarray, np.ndarray]:
+    def _assign(self, cell_type: CellType) -> tuple[np.ndarray, np.ndarray]:
         """For each cell of the population, the kind of its glomerulus and the number within that kind."""
         rng = self.get_rng(key=("connectivity", self.name, cell_type.name))
         cells = cell_type.get_placement_set().load_positions().reshape(-1, 3)
@@ -80,7 +84,8 @@ class ConnectomeGlomerulusUBC(InvertedRoI, ConnectionStrategy, classmap_entry="g
 def shares(ratios: list[float], total: int) -> list[int]:
     """Whole numbers in the ratio asked for, each within one of its exact share, that add up to the total."""
     ends = np.round(np.cumsum(ratios) / np.sum(ratios) * total).astype(int)
-    return np.diff(ends, prepend=0).tolist()
+    numbers: list[int] = np.diff(ends, prepend=0).tolist()
+    return numbers
 
 
 def nearest_free(cells: np.ndarray, places: np.ndarray) -> np.ndarray:

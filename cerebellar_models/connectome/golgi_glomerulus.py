@@ -1,13 +1,23 @@
 """Golgi cells onto granule cells, through the glomeruli their axons enter."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from bsb import ConnectionStrategy, config, pool_cache, refs, types
-from bsb.connectivity.strategy import roi_key
+from bsb import CellType, Chunk, ConnectionStrategy, config, pool_cache
+from bsb.connectivity.strategy import HemitypeCollection, roi_key
 from scipy.spatial import cKDTree
 
-from cerebellar_models.connectome.lookup import connections_from, first_morphology, positions_of, tips_of
+from cerebellar_models.connectome.contradictions import CheckedRule, require_paths
+from cerebellar_models.connectome.lookup import (
+    connections_from,
+    earlier_rules,
+    first_morphology,
+    named_cell_types,
+    positions_of,
+    tips_of,
+)
+from cerebellar_models.connectome.quantities import count, length
 
 
 @dataclass(frozen=True)
@@ -19,7 +29,7 @@ class _Contacts:
 
 
 @config.node
-class ConnectomeGolgiGlomerulus(ConnectionStrategy, classmap_entry="golgi_glom"):  # type: ignore[call-arg]
+class ConnectomeGolgiGlomerulus(CheckedRule, ConnectionStrategy, classmap_entry="golgi_glom"):  # type: ignore[call-arg]
     """Lets each Golgi cell inhibit every cell that its glomeruli excite.
 
     A Golgi cell takes up to ``divergence`` of the glomeruli within ``radius`` of its soma, nearest first. Each cell
@@ -29,22 +39,26 @@ class ConnectomeGolgiGlomerulus(ConnectionStrategy, classmap_entry="golgi_glom")
     Source: Barmack & Yakhnitsa 2008, doi:10.1523/JNEUROSCI.3942-07.2008.
     """
 
-    radius: float = config.attr(type=types.float(min=0), required=True)
+    named_rules = ("glom_post_strats",)
+
+    radius: float = config.attr(type=length, required=True)
     """Reach of the axon, soma to glomerulus, µm."""
-    divergence: int = config.attr(type=types.int(min=1), required=True)
+    divergence: int = config.attr(type=count, required=True)
     """Most glomeruli of a Golgi cell."""
-    glom_post_strats: list[ConnectionStrategy] = config.reflist(refs.connectivity_ref, required=True)
+    glom_post_strats: Sequence[ConnectionStrategy] = earlier_rules()
     """Rules that connected the glomeruli to their cells."""
-    glom_cell_types = config.reflist(refs.cell_type_ref, required=True)
+    glom_cell_types = named_cell_types()
     """Cell types of the glomeruli."""
 
-    def get_deps(self):
-        return {*super().get_deps(), *self.glom_post_strats}
+    def check(self) -> None:
+        glomeruli, targets = list(self.glom_cell_types), list(self.postsynaptic.cell_types)
+        require_paths(self, "glom_post_strats", glomeruli, targets, only_these=True, may_miss=True)
+        super().check()
 
-    def get_region_of_interest(self, chunk):
+    def get_region_of_interest(self, chunk: Chunk) -> list[Chunk] | None:
         return None  # a glomerulus may contact a cell far away where fibres are few
 
-    def connect(self, pre, post):
+    def connect(self, pre: HemitypeCollection, post: HemitypeCollection) -> None:
         for golgi_type in self.presynaptic.cell_types:
             cells = golgi_type.get_placement_set(chunks=pre.roi, labels=self.presynaptic.labels)
             near = self._glomeruli_of(cells.load_positions())
@@ -84,7 +98,7 @@ class ConnectomeGolgiGlomerulus(ConnectionStrategy, classmap_entry="golgi_glom")
         return cKDTree(positions_of(list(self.glom_cell_types))[0])
 
     @pool_cache
-    def _contacts(self, target_type) -> _Contacts:
+    def _contacts(self, target_type: CellType) -> _Contacts:
         kinds = list(self.glom_cell_types)
         first_of_kind = positions_of(kinds)[1]
         glomeruli, rows = [np.empty(0, dtype=int)], [np.empty((0, 3), dtype=int)]
@@ -101,5 +115,5 @@ class ConnectomeGolgiGlomerulus(ConnectionStrategy, classmap_entry="golgi_glom")
         return _Contacts(np.concatenate(([0], np.cumsum(counts))), contacts[order])
 
     @pool_cache
-    def _axon_tips(self, golgi_type) -> np.ndarray:
+    def _axon_tips(self, golgi_type: CellType) -> np.ndarray:
         return tips_of(first_morphology(golgi_type), self.presynaptic.morphology_labels)[1]

@@ -1,13 +1,22 @@
 """Climbing fibres onto molecular interneurons, through the Purkinje cells both reach."""
 
-import numpy as np
-from bsb import ConnectionStrategy, config, pool_cache, refs
+from collections.abc import Sequence
 
-from cerebellar_models.connectome.lookup import connections_from, without_point
+import numpy as np
+from bsb import CellType, Chunk, ConnectionStrategy, config, pool_cache
+from bsb.connectivity.strategy import HemitypeCollection
+
+from cerebellar_models.connectome.contradictions import CheckedRule, require_paths
+from cerebellar_models.connectome.lookup import (
+    connections_from,
+    earlier_rules,
+    named_cell_type,
+    without_point,
+)
 
 
 @config.node
-class ConnectomeIO_MLI(ConnectionStrategy, classmap_entry="io_mli"):  # type: ignore[call-arg]
+class ConnectomeIO_MLI(CheckedRule, ConnectionStrategy, classmap_entry="io_mli"):  # type: ignore[call-arg]
     """Lets each olivary cell excite the interneurons that inhibit its Purkinje cells.
 
     One contact for each olivary cell, Purkinje cell of its climbing fibre and interneuron that inhibits this
@@ -17,20 +26,25 @@ class ConnectomeIO_MLI(ConnectionStrategy, classmap_entry="io_mli"):  # type: ig
     Source: Geminiani et al. 2024, doi:10.1371/journal.pcbi.1011277.
     """
 
-    io_pc_connectivity: list[ConnectionStrategy] = config.reflist(refs.connectivity_ref, required=True)
+    named_rules = ("io_pc_connectivity", "mli_pc_connectivity")
+
+    io_pc_connectivity: Sequence[ConnectionStrategy] = earlier_rules()
     """Rules that connected the olive to the Purkinje cells."""
-    mli_pc_connectivity: list[ConnectionStrategy] = config.reflist(refs.connectivity_ref, required=True)
+    mli_pc_connectivity: Sequence[ConnectionStrategy] = earlier_rules()
     """Rules that connected the interneurons to the Purkinje cells."""
-    pre_cell_pc = config.ref(refs.cell_type_ref, required=True)
+    pre_cell_pc = named_cell_type()
     """Cell type of the Purkinje cells."""
 
-    def get_deps(self):
-        return {*super().get_deps(), *self.io_pc_connectivity, *self.mli_pc_connectivity}
+    def check(self) -> None:
+        purkinje = [self.pre_cell_pc]
+        require_paths(self, "io_pc_connectivity", list(self.presynaptic.cell_types), purkinje)
+        require_paths(self, "mli_pc_connectivity", list(self.postsynaptic.cell_types), purkinje)
+        super().check()
 
-    def get_region_of_interest(self, chunk):
+    def get_region_of_interest(self, chunk: Chunk) -> list[Chunk] | None:
         return None  # a fibre's Purkinje cells may be anywhere
 
-    def connect(self, pre, post):
+    def connect(self, pre: HemitypeCollection, post: HemitypeCollection) -> None:
         for olive in pre.placement:
             numbers = olive.load_ids()
             fibres = self._pairs_with_purkinje("io_pc_connectivity", olive.cell_type)
@@ -49,7 +63,7 @@ class ConnectomeIO_MLI(ConnectionStrategy, classmap_entry="io_mli"):  # type: ig
                     )
 
     @pool_cache
-    def _pairs_with_purkinje(self, rules: str, source_type) -> np.ndarray:
+    def _pairs_with_purkinje(self, rules: str, source_type: CellType) -> np.ndarray:
         """Pairs (n, 2) of a cell of this type and a Purkinje cell it contacts, each once, sorted."""
         pairs = [np.empty((0, 2), dtype=int)]
         for pre_type, post_type, source, target in connections_from(

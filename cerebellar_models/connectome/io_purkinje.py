@@ -1,13 +1,15 @@
 """The many contacts of a climbing fibre on its Purkinje cell."""
 
 import numpy as np
-from bsb import AfterConnectivityHook, ConnectionStrategy, config, refs, types
+from bsb import AfterConnectivityHook, ConnectionStrategy, config
 
-from cerebellar_models.connectome.lookup import output_sets
+from cerebellar_models.connectome.contradictions import Checked
+from cerebellar_models.connectome.lookup import earlier_rule, output_sets
+from cerebellar_models.connectome.quantities import contacts
 
 
 @config.node
-class DuplicateSynapses(AfterConnectivityHook):
+class DuplicateSynapses(Checked, AfterConnectivityHook):
     """Adds contacts to each connected pair of cells up to a number drawn for the pair.
 
     The added contacts repeat the locations of the pair's own. A pair that has as many contacts already, as
@@ -16,12 +18,14 @@ class DuplicateSynapses(AfterConnectivityHook):
     The draws depend on the seed, this hook's name and the cell types, never on the rank.
     """
 
-    conn_strategy: ConnectionStrategy = config.ref(refs.connectivity_ref, required=True)
+    named_rules = ("conn_strategy",)
+
+    conn_strategy: ConnectionStrategy = earlier_rule()
     """Rule whose contacts are multiplied."""
-    contacts = config.attr(type=types.distribution(), required=True)
+    contacts = config.attr(type=contacts(), required=True)
     """Number of contacts of a pair: a number or a distribution."""
 
-    def postprocess(self):
+    def postprocess(self) -> None:
         for connections in output_sets(self.scaffold, self.conn_strategy):
             pre_type, post_type = connections.pre_type, connections.post_type
             source, target = connections.load_connections().as_globals().all()

@@ -1,12 +1,42 @@
-"""What the glomerular rules look up: positions of a population, earlier connections, tips of a morphology.
+"""What rules look up: positions of a population, earlier rules and their connections, tips of a morphology.
 
 Cells are numbered through a whole population, chunk after chunk, as BSB numbers them "globally".
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
-from bsb import CellType, ConnectionStrategy, ConnectivityError, ConnectivitySet
+from bsb import (
+    CellType,
+    ConnectionStrategy,
+    ConnectivityError,
+    ConnectivitySet,
+    Morphology,
+    Scaffold,
+    config,
+    refs,
+)
+
+
+def earlier_rule() -> Any:
+    """Attribute of a rule or a hook that names one rule under `connectivity`."""
+    return config.ref(refs.connectivity_ref, required=True)
+
+
+def earlier_rules() -> Any:
+    """The same of one rule or several."""
+    return config.reflist(refs.connectivity_ref, required=True)
+
+
+def named_cell_type() -> Any:
+    """Attribute of a rule or a hook that names one cell type."""
+    return config.ref(refs.cell_type_ref, required=True)
+
+
+def named_cell_types() -> Any:
+    """The same of one cell type or several."""
+    return config.reflist(refs.cell_type_ref, required=True)
 
 
 def positions_of(cell_types: list[CellType]) -> tuple[np.ndarray, np.ndarray]:
@@ -15,7 +45,7 @@ def positions_of(cell_types: list[CellType]) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(positions), np.concatenate(([0], np.cumsum([len(block) for block in positions])))
 
 
-def output_sets(scaffold, strategy: ConnectionStrategy) -> list[ConnectivitySet]:
+def output_sets(scaffold: Scaffold, strategy: ConnectionStrategy) -> list[ConnectivitySet]:
     """The sets of connections a rule has written; a pair of its cell types that it left unconnected has none.
 
     :raises ConnectivityError: it has written none at all.
@@ -29,7 +59,7 @@ def output_sets(scaffold, strategy: ConnectionStrategy) -> list[ConnectivitySet]
 
 
 def connections_from(
-    scaffold, strategy_names: list[str]
+    scaffold: Scaffold, strategy_names: list[str]
 ) -> Iterator[tuple[CellType, CellType, np.ndarray, np.ndarray]]:
     """What earlier strategies connected: both cell types, and locations (n, 3) with global cell numbers.
 
@@ -46,7 +76,7 @@ def without_point(cells: np.ndarray) -> np.ndarray:
     return np.column_stack((cells, np.full((len(cells), 2), -1)))
 
 
-def tips_of(morphology, labels: list[str] | None) -> tuple[np.ndarray, np.ndarray]:
+def tips_of(morphology: Morphology, labels: list[str] | None) -> tuple[np.ndarray, np.ndarray]:
     """Ends of the branches that carry a label: positions (n, 3) relative to the soma, and (branch, point) (n, 2)."""
     points, locations = [], []
     for number, branch in enumerate(morphology.branches):
@@ -58,7 +88,7 @@ def tips_of(morphology, labels: list[str] | None) -> tuple[np.ndarray, np.ndarra
     return np.array(points), np.array(locations)
 
 
-def first_morphology(cell_type: CellType):
+def first_morphology(cell_type: CellType) -> Morphology:
     """The morphology of a population whose cells share one.
 
     :raises ConnectivityError: there is none, or several.

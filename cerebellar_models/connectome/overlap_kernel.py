@@ -8,8 +8,8 @@ Two voxels overlap when their closed boxes meet. Lengths are µm throughout.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
-from scipy.spatial.transform import Rotation
+
+from cerebellar_models.connectome.kernels import compiled
 
 _FLAT = 1e-8  # µm; a voxel thinner than this is one of a flat tree
 _MARGIN = 1e-6  # µm; keeps points that touch a bound up to rounding
@@ -79,59 +79,8 @@ def _divisor(size: np.ndarray) -> np.ndarray:
     return np.where(np.isclose(size, 0), np.finfo(float).max, size)
 
 
-def rotation_matrices(angles: np.ndarray) -> np.ndarray:
-    """Matrices (n, 3, 3) of Euler angles "xyz" in degrees (n, 3); shape (0, 3, 3) if no cell is rotated."""
-    if not np.any(angles):
-        return np.empty((0, 3, 3))
-    return Rotation.from_euler("xyz", angles, degrees=True).as_matrix()
-
-
-def cell_boxes(
-    positions: np.ndarray, rotations: np.ndarray, kinds: np.ndarray, extents: np.ndarray
-) -> np.ndarray:
-    """Bounding boxes (n, 6), low corner then high corner, of cells of some morphologies.
-
-    :param kinds: number (n,) of each cell's morphology in ``extents`` (m, 2, 3), its low and high corner.
-    """
-    if not len(positions):
-        return np.empty((0, 6))
-    if not len(rotations):
-        return np.concatenate((extents[kinds, 0] + positions, extents[kinds, 1] + positions), axis=1)
-    corner = np.array(np.meshgrid([0, 1], [0, 1], [0, 1])).reshape(3, -1).T
-    corners = extents[kinds][:, corner, [0, 1, 2]]
-    turned = np.einsum("nij,nkj->nki", rotations, corners)
-    return np.concatenate((turned.min(axis=1) + positions, turned.max(axis=1) + positions), axis=1)
-
-
-def meeting_boxes(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Pairs (k, 2) of row numbers whose closed boxes meet, sorted by the first."""
-    return _meeting_boxes(np.ascontiguousarray(first), np.ascontiguousarray(second))
-
-
-@njit(cache=True)
-def _meeting_boxes(first, second):
-    found = 0
-    pairs = np.empty((max(len(first), 1024), 2), dtype=np.int64)
-    for i in range(len(first)):
-        for j in range(len(second)):
-            meets = True
-            for k in range(3):
-                if first[i, k] > second[j, k + 3] or second[j, k] > first[i, k + 3]:
-                    meets = False
-                    break
-            if meets:
-                if found == len(pairs):
-                    grown = np.empty((2 * len(pairs), 2), dtype=np.int64)
-                    grown[:found] = pairs
-                    pairs = grown
-                pairs[found, 0] = i
-                pairs[found, 1] = j
-                found += 1
-    return pairs[:found].copy()
-
-
-@njit(cache=True)
-def sample_per_row(counts, keep, uniforms):
+@compiled
+def sample_per_row(counts: np.ndarray, keep: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
     """Mask (sum of counts,) that keeps ``keep[i]`` of the ``counts[i]`` entries of row i, all choices alike."""
     mask = np.zeros(len(uniforms), dtype=np.bool_)
     at = 0
@@ -148,14 +97,26 @@ def sample_per_row(counts, keep, uniforms):
 
 
 def touching(
-    geometry, fixed_positions, fixed_rotations, moving_positions, moving_rotations, pairs
+    geometry: Geometry,
+    fixed_positions: np.ndarray,
+    fixed_rotations: np.ndarray,
+    moving_positions: np.ndarray,
+    moving_rotations: np.ndarray,
+    pairs: np.ndarray,
 ) -> np.ndarray:
     """Mask (k,) of the pairs whose placed trees have any two overlapping voxels."""
     return _touching(geometry, fixed_positions, fixed_rotations, moving_positions, moving_rotations, pairs)
 
 
 def draw_contacts(
-    geometry, fixed_positions, fixed_rotations, moving_positions, moving_rotations, pairs, contacts, uniforms
+    geometry: Geometry,
+    fixed_positions: np.ndarray,
+    fixed_rotations: np.ndarray,
+    moving_positions: np.ndarray,
+    moving_rotations: np.ndarray,
+    pairs: np.ndarray,
+    contacts: np.ndarray,
+    uniforms: np.ndarray,
 ) -> np.ndarray:
     """Point numbers (sum of contacts, 2), fixed and moving, of the contacts of touching pairs.
 
@@ -174,8 +135,15 @@ def draw_contacts(
     )
 
 
-@njit(cache=True)
-def _touching(geometry, fixed_positions, fixed_rotations, moving_positions, moving_rotations, pairs):
+@compiled
+def _touching(
+    geometry: Geometry,
+    fixed_positions: np.ndarray,
+    fixed_rotations: np.ndarray,
+    moving_positions: np.ndarray,
+    moving_rotations: np.ndarray,
+    pairs: np.ndarray,
+) -> np.ndarray:
     result = np.zeros(len(pairs), dtype=np.bool_)
     weights = np.empty(len(geometry.moving), dtype=np.int64)
     places = np.empty((len(geometry.moving), 3), dtype=np.int64)
@@ -187,10 +155,17 @@ def _touching(geometry, fixed_positions, fixed_rotations, moving_positions, movi
     return result
 
 
-@njit(cache=True)
+@compiled
 def _draw_contacts(
-    geometry, fixed_positions, fixed_rotations, moving_positions, moving_rotations, pairs, contacts, uniforms
-):
+    geometry: Geometry,
+    fixed_positions: np.ndarray,
+    fixed_rotations: np.ndarray,
+    moving_positions: np.ndarray,
+    moving_rotations: np.ndarray,
+    pairs: np.ndarray,
+    contacts: np.ndarray,
+    uniforms: np.ndarray,
+) -> np.ndarray:
     result = np.empty((len(uniforms), 2), dtype=np.int64)
     weights = np.empty(len(geometry.moving), dtype=np.int64)
     places = np.empty((len(geometry.moving), 3), dtype=np.int64)
@@ -215,8 +190,15 @@ def _draw_contacts(
     return result
 
 
-@njit(cache=True)
-def _place(fixed_positions, fixed_rotations, moving_positions, moving_rotations, i, j):
+@compiled
+def _place(
+    fixed_positions: np.ndarray,
+    fixed_rotations: np.ndarray,
+    moving_positions: np.ndarray,
+    moving_rotations: np.ndarray,
+    i: int,
+    j: int,
+) -> tuple[np.ndarray, np.ndarray, bool]:
     """Shift and rotation that take the moving tree into the frame of the fixed one."""
     shift = np.empty(3)
     turn = np.zeros((3, 3))
@@ -239,8 +221,8 @@ def _place(fixed_positions, fixed_rotations, moving_positions, moving_rotations,
     return shift, turn, turned
 
 
-@njit(cache=True)
-def _count_below(ascending, value):
+@compiled
+def _count_below(ascending: np.ndarray, value: float) -> int:
     """How many of the ascending numbers are below ``value``. Written out: ``np.searchsorted`` compiles for seconds."""
     low, high = 0, len(ascending)
     while low < high:
@@ -252,8 +234,8 @@ def _count_below(ascending, value):
     return low
 
 
-@njit(cache=True)
-def _voxel_index(coordinate, size, inverse):
+@compiled
+def _voxel_index(coordinate: float, size: float, inverse: float) -> int:
     """``coordinate // size``, by multiplication where the rounding of the product cannot matter."""
     if (
         inverse == 0.0
@@ -266,8 +248,16 @@ def _voxel_index(coordinate, size, inverse):
     return int(index)
 
 
-@njit(cache=True)
-def _weigh(geometry, shift, turn, turned, weights, places, any_will_do):
+@compiled
+def _weigh(
+    geometry: Geometry,
+    shift: np.ndarray,
+    turn: np.ndarray,
+    turned: bool,
+    weights: np.ndarray,
+    places: np.ndarray,
+    any_will_do: bool,
+) -> tuple[int, int, int]:
     """Per moving point, the number of fixed points in voxels that overlap its own; their range and their sum.
 
     ``places`` receives the grid index of the voxel each weighed point lies in.
@@ -323,8 +313,8 @@ def _weigh(geometry, shift, turn, turned, weights, places, any_will_do):
     return begin, end, total
 
 
-@njit(cache=True)
-def _span(geometry, place, k):
+@compiled
+def _span(geometry: Geometry, place: np.ndarray, k: int) -> tuple[int, int]:
     """Grid indices of the fixed voxels whose closed box may meet the moving voxel at ``place`` along axis k."""
     size = geometry.fixed_size[k]
     length = geometry.grid.shape[k]
@@ -338,15 +328,16 @@ def _span(geometry, place, k):
     return max(first, 0), min(last, length)
 
 
-@njit(cache=True)
-def _meets(geometry, place, k, cell):
+@compiled
+def _meets(geometry: Geometry, place: np.ndarray, k: int, cell: int) -> bool:
     low = place[k] * geometry.moving_size[k]
     fixed_low = (cell + geometry.grid_origin[k]) * geometry.fixed_size[k]
-    return low <= fixed_low + geometry.fixed_size[k] and fixed_low <= low + geometry.moving_size[k]
+    meets: bool = low <= fixed_low + geometry.fixed_size[k] and fixed_low <= low + geometry.moving_size[k]
+    return meets
 
 
-@njit(cache=True)
-def _weight_of(geometry, place):
+@compiled
+def _weight_of(geometry: Geometry, place: np.ndarray) -> int:
     weight = 0
     x0, x1 = _span(geometry, place, 0)
     y0, y1 = _span(geometry, place, 1)
@@ -364,8 +355,8 @@ def _weight_of(geometry, place):
     return weight
 
 
-@njit(cache=True)
-def _member(geometry, place, ticket):
+@compiled
+def _member(geometry: Geometry, place: np.ndarray, ticket: int) -> int:
     """The fixed point number ``ticket`` among those in voxels that overlap the moving voxel at ``place``."""
     x0, x1 = _span(geometry, place, 0)
     y0, y1 = _span(geometry, place, 1)
@@ -381,6 +372,7 @@ def _member(geometry, place, ticket):
                 if voxel >= 0 and _meets(geometry, place, 2, z):
                     held = geometry.first[voxel + 1] - geometry.first[voxel]
                     if ticket < held:
-                        return geometry.members[geometry.first[voxel] + ticket]
+                        member: int = geometry.members[geometry.first[voxel] + ticket]
+                        return member
                     ticket -= held
     return -1

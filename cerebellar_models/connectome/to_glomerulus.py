@@ -3,28 +3,31 @@
 import abc
 
 import numpy as np
-from bsb import ConnectionStrategy, config, types
-from bsb.connectivity.strategy import roi_key
+from bsb import Chunk, ConnectionStrategy, config
+from bsb.connectivity.strategy import HemitypeCollection, roi_key
 from bsb.mixins import InvertedRoI
 
+from cerebellar_models.connectome.contradictions import CheckedRule
 from cerebellar_models.connectome.lookup import without_point
+from cerebellar_models.connectome.quantities import length
 
 
-class _ToGlomerulus(InvertedRoI, ConnectionStrategy, abc.ABC):
+class _ToGlomerulus(CheckedRule, InvertedRoI, ConnectionStrategy, abc.ABC):
     """Gives each glomerulus exactly one fibre.
 
     Among the fibres near it, sorted by distance, it takes the one of rank floor(n x) with
-    x = (exp(-2r) - exp(-2)) / (1 - exp(-2)), r uniform in [0, 1); the nearest fibre where none is near.
+    x = (exp(-2r) - exp(-2)) / (1 - exp(-2)), r uniform in [0, 1); the nearest fibre where none is near. The preference
+    for near ones is that of the published circuit; no measurement of it is known.
     """
 
-    def get_region_of_interest(self, chunk):
+    def get_region_of_interest(self, chunk: Chunk) -> list[Chunk] | None:
         return None  # every fibre may be the nearest
 
     @abc.abstractmethod
     def near(self, offsets: np.ndarray) -> np.ndarray:
         """Mask (n, m) of the fibres a glomerulus chooses from, given its offsets (n, m, 3) to the fibres in µm."""
 
-    def connect(self, pre, post):
+    def connect(self, pre: HemitypeCollection, post: HemitypeCollection) -> None:
         fibres = [(fibre_set, fibre_set.load_positions()) for fibre_set in pre.placement]
         for glomeruli in post.placement:
             rng = self.get_rng(key=("connectivity", self.name, glomeruli.cell_type.name, roi_key(post)))
@@ -48,7 +51,8 @@ def _choose(distances: np.ndarray, near: np.ndarray, uniforms: np.ndarray) -> np
     rank = np.minimum((count * share).astype(int), np.maximum(count - 1, 0))
     # Fibres that are not near sort last; where none is near, the nearest of all has rank 0.
     sorting = np.where(near | (count == 0)[:, np.newaxis], distances, np.inf)
-    return np.argsort(sorting, axis=1, kind="stable")[np.arange(len(distances)), rank]
+    chosen: np.ndarray = np.argsort(sorting, axis=1, kind="stable")[np.arange(len(distances)), rank]
+    return chosen
 
 
 @config.node
@@ -58,21 +62,25 @@ class ConnectomeMossyGlomerulus(_ToGlomerulus, classmap_entry="mossy_glom"):  # 
     Source: Sultan 2001, doi:10.1046/j.0953-816x.2001.01593.x.
     """
 
-    x_length: float = config.attr(type=types.float(min=0), required=True)
+    x_length: float = config.attr(type=length, required=True)
     """Half the extent of the box in x, µm."""
-    y_length: float = config.attr(type=types.float(min=0), required=True)
+    y_length: float = config.attr(type=length, required=True)
     """Half the extent of the box in y, µm."""
 
-    def near(self, offsets):
-        return (np.abs(offsets[..., 0]) <= self.x_length) & (np.abs(offsets[..., 1]) <= self.y_length)
+    def near(self, offsets: np.ndarray) -> np.ndarray:
+        within: np.ndarray = (np.abs(offsets[..., 0]) <= self.x_length) & (
+            np.abs(offsets[..., 1]) <= self.y_length
+        )
+        return within
 
 
 @config.node
 class ConnectomeUBCGlomerulus(_ToGlomerulus, classmap_entry="ubc_glom"):  # type: ignore[call-arg]
     """One unipolar brush cell for each of its glomeruli, from a sphere around it (see :class:`_ToGlomerulus`)."""
 
-    radius: float = config.attr(type=types.float(min=0), required=True)
+    radius: float = config.attr(type=length, required=True)
     """Radius of the sphere, µm."""
 
-    def near(self, offsets):
-        return np.linalg.norm(offsets, axis=2) <= self.radius
+    def near(self, offsets: np.ndarray) -> np.ndarray:
+        within: np.ndarray = np.linalg.norm(offsets, axis=2) <= self.radius
+        return within

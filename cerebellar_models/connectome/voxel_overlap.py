@@ -7,11 +7,21 @@ in a compiled kernel (:mod:`cerebellar_models.connectome.overlap_kernel`).
 from dataclasses import dataclass
 
 import numpy as np
-from bsb import Branch, ConnectionStrategy, Morphology, config, pool_cache, types
+from bsb import (
+    Branch,
+    ConnectionStrategy,
+    Morphology,
+    PlacementSet,
+    StoredMorphology,
+    config,
+    pool_cache,
+    types,
+)
 from bsb.connectivity.detailed.shared import Intersectional
-from bsb.connectivity.strategy import roi_key
+from bsb.connectivity.strategy import Hemitype, HemitypeCollection, roi_key
 
-from cerebellar_models.connectome import overlap_kernel
+from cerebellar_models.connectome import overlap_kernel, placed_boxes, quantities
+from cerebellar_models.connectome.contradictions import CheckedRule
 
 
 @dataclass(frozen=True)
@@ -38,7 +48,7 @@ class _Cells:
 
 
 @config.node
-class VoxelOverlap(Intersectional, ConnectionStrategy, classmap_entry="voxel_overlap"):  # type: ignore[call-arg]
+class VoxelOverlap(CheckedRule, Intersectional, ConnectionStrategy, classmap_entry="voxel_overlap"):  # type: ignore[call-arg]
     """Connects pairs of cells whose labelled morphologies, cut into voxels, overlap.
 
     Each morphology is cut into about ``voxels_pre`` or ``voxels_post`` voxels of its own bounding box, on a grid
@@ -50,11 +60,13 @@ class VoxelOverlap(Intersectional, ConnectionStrategy, classmap_entry="voxel_ove
     The draws depend on the seed, this strategy's name, the cell types and the chunks, never on the rank.
     """
 
-    contacts = config.attr(type=types.distribution(), default=1)
+    affinity = config.attr(type=quantities.share, default=1)
+    """Fraction of the candidates of a favoured cell that it keeps."""
+    contacts = config.attr(type=quantities.contacts(), default=1)
     """Number of contacts of a connected pair: a number or a distribution."""
-    voxels_pre = config.attr(type=types.int(min=1), default=50)
+    voxels_pre = config.attr(type=quantities.count, default=50)
     """Number of voxels of a presynaptic morphology."""
-    voxels_post = config.attr(type=types.int(min=1), default=50)
+    voxels_post = config.attr(type=quantities.count, default=50)
     """Number of voxels of a postsynaptic morphology."""
     cache = config.attr(type=bool, default=True)
     """Accepted from configurations of the stock rule; the compiled kernel has no use for it."""
@@ -63,7 +75,7 @@ class VoxelOverlap(Intersectional, ConnectionStrategy, classmap_entry="voxel_ove
     self_connections = config.attr(type=bool, default=False)
     """Whether a cell may contact itself, as in the published rule (2-3 % of recurrent pairs)."""
 
-    def connect(self, pre, post):
+    def connect(self, pre: HemitypeCollection, post: HemitypeCollection) -> None:
         favour_pre = self.favor_cache == "pre"
         fixed, moving = (pre, post) if favour_pre else (post, pre)
         fixed_voxels, moving_voxels = (
@@ -92,9 +104,9 @@ class VoxelOverlap(Intersectional, ConnectionStrategy, classmap_entry="voxel_ove
                     )
 
     def _overlap(
-        self, fixed: _Cells, moving: _Cells, exclude_self: bool, rng
+        self, fixed: _Cells, moving: _Cells, exclude_self: bool, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        pairs = overlap_kernel.meeting_boxes(fixed.boxes, moving.boxes)
+        pairs = placed_boxes.meeting_boxes(fixed.boxes, moving.boxes)
         if exclude_self:
             pairs = pairs[np.any(fixed.positions[pairs[:, 0]] != moving.positions[pairs[:, 1]], axis=1)]
         if self.affinity < 1:
@@ -115,7 +127,15 @@ class VoxelOverlap(Intersectional, ConnectionStrategy, classmap_entry="voxel_ove
         fixed_locations, moving_locations = zip(*blocks, strict=True)
         return np.concatenate(fixed_locations), np.concatenate(moving_locations)
 
-    def _contacts_of(self, fixed, moving, fixed_tree, moving_tree, pairs, rng):
+    def _contacts_of(
+        self,
+        fixed: _Cells,
+        moving: _Cells,
+        fixed_tree: _VoxelisedTree,
+        moving_tree: _VoxelisedTree,
+        pairs: np.ndarray,
+        rng: np.random.Generator,
+    ) -> tuple[np.ndarray, ...]:
         geometry = overlap_kernel.prepare(
             fixed_tree.points, fixed_tree.voxel_size, moving_tree.points, moving_tree.voxel_size
         )
@@ -132,23 +152,23 @@ class VoxelOverlap(Intersectional, ConnectionStrategy, classmap_entry="voxel_ove
             for side, tree in enumerate((fixed_tree, moving_tree))
         )
 
-    def _load(self, hemitype, placement_set, voxels: int) -> _Cells:
+    def _load(self, hemitype: Hemitype, placement_set: PlacementSet, voxels: int) -> _Cells:
         morphologies = hemitype.morpho_loader(placement_set)
         kinds = morphologies.get_indices()
         extents = np.array([(meta["ldc"], meta["mdc"]) for meta in morphologies.iter_meta(unique=True)])
         labels = tuple(hemitype.morphology_labels or ())
         positions = placement_set.load_positions()
-        rotations = overlap_kernel.rotation_matrices(np.asarray(placement_set.load_rotations()))
+        rotations = placed_boxes.rotation_matrices(np.asarray(placement_set.load_rotations()))
         return _Cells(
             positions=positions,
             rotations=rotations,
-            boxes=overlap_kernel.cell_boxes(positions, rotations, kinds, extents),
+            boxes=placed_boxes.cell_boxes(positions, rotations, kinds, extents),
             morphologies=kinds,
             trees=tuple(self._voxelise(loader, labels, voxels) for loader in morphologies._loaders),
         )
 
     @pool_cache
-    def _voxelise(self, loader, labels: tuple[str, ...], voxels: int) -> _VoxelisedTree:
+    def _voxelise(self, loader: StoredMorphology, labels: tuple[str, ...], voxels: int) -> _VoxelisedTree:
         morphology = loader.load()
         points, locations = [], []
         for number, branch in enumerate(morphology.branches):
@@ -162,7 +182,7 @@ class VoxelOverlap(Intersectional, ConnectionStrategy, classmap_entry="voxel_ove
             np.concatenate(points), np.concatenate(locations), np.broadcast_to(size, (3,)).copy()
         )
 
-    def _placement(self, collection):
+    def _placement(self, collection: HemitypeCollection) -> list[PlacementSet]:
         # Without the morphology labels: the locations below are those of the whole morphology already.
         hemitype = collection.hemitype
         return [

@@ -7,10 +7,11 @@ using Neuron = cerebellum::EglifNode< cerebellum::alpha::Model >;
 
 namespace
 {
+using cerebellum::MembraneState;
 using cerebellum::alpha::Parameters;
 using cerebellum::alpha::State;
 
-template < double State::*member >
+template < double MembraneState::*member >
 double
 value( const State& s, const Parameters& )
 {
@@ -29,9 +30,9 @@ template <>
 void
 nest::RecordablesMap< Neuron >::create()
 {
-  insert_( "V_m", &Neuron::get< value< &State::V_m > > );
-  insert_( "I_adap", &Neuron::get< value< &State::I_adap > > );
-  insert_( "I_dep", &Neuron::get< value< &State::I_dep > > );
+  insert_( "V_m", &Neuron::get< value< &MembraneState::V_m > > );
+  insert_( "I_adap", &Neuron::get< value< &MembraneState::I_adap > > );
+  insert_( "I_dep", &Neuron::get< value< &MembraneState::I_dep > > );
   insert_( "g1", &Neuron::get< conductance< 0 > > );
   insert_( "g2", &Neuron::get< conductance< 1 > > );
   insert_( "g3", &Neuron::get< conductance< 2 > > );

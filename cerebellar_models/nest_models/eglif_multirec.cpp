@@ -8,8 +8,9 @@ using Neuron = cerebellum::EglifNode< cerebellum::multirec::Model >;
 namespace
 {
 using namespace cerebellum::multirec;
+using cerebellum::MembraneState;
 
-template < double State::*member >
+template < double MembraneState::*member >
 double
 value( const State& s, const Parameters& )
 {
@@ -55,9 +56,9 @@ RecordablesMap< Neuron >::create()
     insert_( X + "_d2", &Neuron::get< part< i, &ReceptorState::d2 > > );
     insert_( "g_" + X, &Neuron::get< g< i > > );
   };
-  insert_( "V_m", &Neuron::get< value< &State::V_m > > );
-  insert_( "I_adap", &Neuron::get< value< &State::I_adap > > );
-  insert_( "I_dep", &Neuron::get< value< &State::I_dep > > );
+  insert_( "V_m", &Neuron::get< value< &MembraneState::V_m > > );
+  insert_( "I_adap", &Neuron::get< value< &MembraneState::I_adap > > );
+  insert_( "I_dep", &Neuron::get< value< &MembraneState::I_dep > > );
   insert.template operator()< AMPA >();
   insert.template operator()< NMDA >();
   insert.template operator()< GABA >();

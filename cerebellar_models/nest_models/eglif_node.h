@@ -1,6 +1,6 @@
 // What NEST has to know of an E-GLIF neuron: inputs, outputs, gap junctions, parameters. The dynamics are those of
-// its Model, which names the types of parameters, state and propagators and has the functions of
-// eglif_alpha_dynamics.h for them.
+// its Model, which names the types of parameters, state, propagators and synapses; the functions for them are those of
+// eglif_membrane.h, and those of the model's own header where it has more to do.
 //
 // What decides the speed of a network is how the data lie in memory:
 //  - neurons with equal parameters share one set of propagators, which stays in the processor's cache;

@@ -114,7 +114,7 @@ inline bool
 EglifNode< Model >::step( State& state, const long lag )
 {
   const Propagators& c = *propagators_;
-  advance( state, c, gap_ ? gap_->steps[ lag ] : Coupling {} );
+  advance< typename Model::Synapses >( state, c, gap_ ? gap_->steps[ lag ] : Coupling {} );
   if ( state.refractory > 0 )
   {
     --state.refractory;

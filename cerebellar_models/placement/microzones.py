@@ -3,7 +3,10 @@
 import abc
 
 import numpy as np
-from bsb import AfterPlacementHook, ConfigurationError, config, refs, types
+from bsb import AfterPlacementHook, ConfigurationError, config, types
+
+from cerebellar_models.connectome.contradictions import Checked, require_distinct
+from cerebellar_models.connectome.lookup import named_cell_types
 
 _AXES = ("x", "y", "z")
 
@@ -17,21 +20,23 @@ def _axis(value: str | int) -> int:
     raise ValueError(f"axis: {value!r} is none of x, y, z")
 
 
-class _Labelling(AfterPlacementHook, abc.ABC):
+class _Labelling(Checked, AfterPlacementHook, abc.ABC):
     """Gives each cell of some types exactly one of the labels, each type by itself."""
 
-    def boot(self):
+    def check(self) -> None:
+        where = f"after_placement.{self.name}"
         repeated = sorted({label for label in self.labels if list(self.labels).count(label) > 1})
         if repeated:
-            raise ConfigurationError(f"{self.name}.labels: {', '.join(repeated)} is given more than once")
+            raise ConfigurationError(f"{where}.labels: {', '.join(repeated)} is given more than once")
         if not self.labels:
-            raise ConfigurationError(f"{self.name}.labels: give at least one label")
+            raise ConfigurationError(f"{where}.labels: give at least one label")
+        require_distinct(f"{where}.cell_types", self.cell_types)
 
     @abc.abstractmethod
     def zones(self, cell_type: str, positions: np.ndarray) -> np.ndarray:
         """Number of the label of each cell, from the positions (n, 3) µm of the population."""
 
-    def postprocess(self):
+    def postprocess(self) -> None:
         for cell_type in self.cell_types:
             cells = cell_type.get_placement_set()
             zones = self.zones(cell_type.name, cells.load_positions().reshape(-1, 3))
@@ -48,15 +53,15 @@ class LabelCells(_Labelling):
     The draw depends on the seed, this hook's name and the cell type, never on the rank.
     """
 
-    cell_types = config.reflist(refs.cell_type_ref, required=True)
+    cell_types = named_cell_types()
     """Populations to divide."""
     labels: list[str] = config.attr(type=types.list(str), required=True)
     """Names of the zones."""
     same_size: bool = config.attr(type=bool, default=False)  # as in the published package
     """Whether the zones of a population differ by at most one cell; otherwise each cell draws by itself."""
 
-    def zones(self, cell_type, positions):
-        rng = self.get_rng(key=("after_placement", self.name, cell_type))
+    def zones(self, cell_type: str, positions: np.ndarray) -> np.ndarray:
+        rng: np.random.Generator = self.get_rng(key=("after_placement", self.name, cell_type))
         if self.same_size:
             return rng.permutation(equal_zones(len(positions), len(self.labels)))
         return rng.integers(len(self.labels), size=len(positions))
@@ -70,7 +75,7 @@ class LabelMicrozones(_Labelling):
     equal lengths. Nothing is drawn at random.
     """
 
-    cell_types = config.reflist(refs.cell_type_ref, required=True)
+    cell_types = named_cell_types()
     """Populations to divide."""
     labels: list[str] = config.attr(type=types.list(str), required=True)
     """Names of the zones, from low to high positions."""
@@ -79,7 +84,7 @@ class LabelMicrozones(_Labelling):
     axis: int = config.attr(type=_axis, default=0)
     """Axis along which zones follow one another: x, y, z or 0, 1, 2."""
 
-    def zones(self, cell_type, positions):
+    def zones(self, cell_type: str, positions: np.ndarray) -> np.ndarray:
         along = positions[:, self.axis]
         if self.same_size:
             zones = np.empty(len(along), dtype=int)

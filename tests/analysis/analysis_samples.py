@@ -68,10 +68,17 @@ def recording(trains: dict[int, list[float]], cell_type="granule_cell") -> Recor
     )
 
 
-def write_circuit(path: Path, tree: dict = TREE, purkinje_contacts: int = len(PURKINJE)) -> Path:
+def write_circuit(
+    path: Path,
+    tree: dict = TREE,
+    purkinje_contacts: int = len(PURKINJE),
+    compilation: str | None = None,
+) -> Path:
     """The sample circuit in the layout of bsb-hdf5; granule cells 3 and 4 are in another chunk."""
     data = circuit()
     with h5py.File(path, "w") as file:
+        if compilation:
+            file.attrs["bsb_provenance"] = json.dumps({"storage_id": compilation})
         stored = file.create_dataset("files/a", data=np.array(json.dumps(tree).encode()))
         stored.attrs["meta"] = json.dumps({"active_config": True})
         for name, count in COUNTS.items():
@@ -120,26 +127,33 @@ def trace(
     )
 
 
-def write_recording(
-    path: Path,
+def write_recording(path: Path, shares: list[list[Recording | Trace]], *which, **more) -> Path:
+    """What `recorded_block` makes, in one file."""
+    with NixIO(str(path), mode="ow") as file:
+        file.write_block(recorded_block(shares, *which, **more))
+    return path
+
+
+def recorded_block(
     shares: list[list[Recording | Trace]],
-    run: str = "run-1",
+    run: str | None = "run-1",
     reached: float = 1000.0,
     duration: float = 1000.0,
-) -> Path:
-    """One simulation in one file. Each share is what one MPI rank recorded."""
-    simulation = TREE["simulations"]["basal_activity"] | {"duration": duration}
-    block = Block(
-        name="basal_activity", sim_name="basal_activity", bsb_simulation_id=run, config=json.dumps(simulation)
-    )
+    compilation: str | None = None,
+    **more: dict,
+) -> Block:
+    """One simulation. Each share is what one MPI rank recorded; ``more`` is the simulation's own."""
+    simulation = TREE["simulations"]["basal_activity"] | {"duration": duration} | more
+    notes = {"bsb_simulation_id": run} if run else {}
+    if compilation:
+        notes["bsb_provenance"] = json.dumps({"scaffold": {"storage_id": compilation}})
+    block = Block(name="basal_activity", sim_name="basal_activity", config=json.dumps(simulation), **notes)
     segment = Segment(t_stop_ms=reached, checkpoint_index=0)
     for share in shares:
         segment.spiketrains.extend([_train(each) for each in share if isinstance(each, Recording)])
         segment.analogsignals.extend([_signal(each) for each in share if isinstance(each, Trace)])
     block.segments.append(segment)
-    with NixIO(str(path), mode="ow") as file:
-        file.write_block(block)
-    return path
+    return block
 
 
 def _targets(recorded: Recording | Trace) -> list[dict]:

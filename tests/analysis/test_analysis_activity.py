@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from analysis_samples import TREE, recording
@@ -6,10 +8,12 @@ from cerebellar_models.analysis.activity import activity_numbers, population_num
 from cerebellar_models.analysis.data import Activity
 from cerebellar_models.analysis.reference import (
     PublishedRate,
+    differences,
     load_reference,
-    other_conditions,
     parse_reference,
 )
+from cerebellar_models.circuits.counting.rules import OVERLAP
+from cerebellar_models.circuits.resolve import resolve
 from cerebellar_models.errors import UserError
 
 
@@ -79,6 +83,9 @@ def test_a_population_that_never_fires_is_outside_its_published_rate():
     assert (comparison.rate_deviation, comparison.within_tolerance) == (-1, False)
 
 
+CANONICAL = TREE | {"network": {"x": 300.0, "y": 200.0}}
+
+
 def _activity(name="basal_activity", duration=5000.0, synapse="static_synapse"):
     tree = {"simulator": "nest", "connection_models": {"a": {"synapses": [{"model": synapse}]}}}
     return Activity(name, duration, tree, (recording({0: [1.0]}), recording({0: []}, "glomerulus")))
@@ -104,14 +111,62 @@ def test_a_species_without_published_rates_has_no_reference():
     assert load_reference("axolotl") is None
 
 
-def test_other_conditions_are_told():
+def _told(activity: Activity, circuit: dict) -> dict[str, str]:
+    found = differences(load_reference("mouse").conditions, activity, circuit)
+    return {each.label: each.sentence for each in found}
+
+
+def test_what_differs_from_the_published_conditions_is_told():
+    assert _told(_activity(), CANONICAL) == {}
+    short = _told(_activity(duration=500.0), TREE)
+    assert list(short) == ["duration", "extent"]
+    assert "5\u202f000 ms, simulated for 500 ms" in short["duration"]
+    assert "300 x 200 µm, simulated in 100 x 50 µm" in short["extent"]
+    circuit = CANONICAL | {"connectivity": {"a": {"strategy": OVERLAP.path}}}
+    assert list(_told(_activity(), circuit)) == ["self-connections"]
+    circuit["connectivity"]["a"]["self_connections"] = True
+    assert _told(_activity(), circuit) == {}
+
+
+@pytest.mark.parametrize(
+    ("parts", "neurons", "synapses", "labels"),
+    [
+        ((), "eglif_cond_alpha_multisyn", "static_synapse", []),
+        (("dcn", "io"), "eglif_cond_alpha_multisyn", "static_synapse", []),
+        ((), "eglif_cond_alpha_multisyn", "tsodyks2_synapse", ["synapse model tsodyks2_synapse"]),
+        ((), "eglif_cond_alpha_multisyn", "static_gap_junctions", ["synapse model gap_junction"]),
+        (("ubc",), "eglif_cond_alpha_multisyn", "static_synapse", ["with unipolar brush cell"]),
+        (
+            (),
+            "eglif_multirec",
+            "multirec_tsodyks_synapse",
+            ["neuron model eglif_multirec", "synapse model tsodyks_synapse"],
+        ),
+    ],
+)
+def test_other_models_than_the_published_are_named(parts, neurons, synapses, labels):
+    """Of what the catalogue offers, as it is composed."""
+    _, tree = resolve(
+        "mouse", parts=parts, neuron_model=neurons, synapse_model=synapses, self_connections=True
+    )
+    recorded = tuple(recording({0: [1.0]}, name) for name in ("granule_cell", "unipolar_brush_cell"))
+    activity = Activity("basal_activity", 5000.0, tree["simulations"]["basal_activity"], recorded)
     reference = load_reference("mouse")
-    canonical = TREE | {"network": {"x": 300.0, "y": 200.0}}
-    assert other_conditions(reference, _activity(), canonical) == ()
-    told = " ".join(other_conditions(reference, _activity(duration=500.0, synapse="tsodyks2_synapse"), TREE))
-    assert all(text in told for text in ("500 ms", "100 x 50 µm", "tsodyks2_synapse"))
+    found = differences(reference.conditions, activity, tree)
+    assert [each.label for each in found] == labels
+    granule, brush = activity_numbers("run", activity, "in_vitro", reference, found).populations
+    assert granule.comparison.other_conditions == tuple(labels)
+    assert granule.comparison.within_tolerance is (None if labels else False)
+    assert brush.comparison.other_conditions == tuple(each for each in labels if "unipolar" not in each)
+
+
+def test_awake_mossy_fibres_are_compared():
+    activity = Activity("basal_activity", 1000.0, {}, (recording({0: [1, 2, 3, 4, 5]}, "mossy_fibers"),))
+    (fibres,) = activity_numbers("run", activity, "awake", load_reference("mouse")).populations
+    assert fibres.comparison.published == PublishedRate(4.0, 1.4, None)
+    assert (fibres.comparison.rate_deviation, fibres.comparison.within_tolerance) == (0.25, True)
 
 
 def test_a_reference_that_lacks_a_key_is_named():
-    with pytest.raises(UserError, match=r"here\.yaml: lacks 'conditions'"):
-        parse_reference({"tolerance": 0.25}, "here.yaml")
+    with pytest.raises(UserError, match=r"here\.yaml: has no 'conditions'"):
+        parse_reference({"tolerance": 0.25}, Path("here.yaml"))

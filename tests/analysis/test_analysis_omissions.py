@@ -3,7 +3,7 @@ from analysis_samples import TREE, circuit
 
 from cerebellar_models.analysis.omissions import omissions, unsimulated
 from cerebellar_models.analysis.structure import ProjectionNumbers, Spread, structure
-from cerebellar_models.circuits.adopt import GAP_JUNCTIONS
+from cerebellar_models.circuits.adopting.adopt import GAP_JUNCTIONS
 
 PROJECTIONS = structure(circuit()).projections
 SIMULATION = TREE["simulations"]["basal_activity"]

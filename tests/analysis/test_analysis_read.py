@@ -12,13 +12,14 @@ from analysis_samples import (
     PURKINJE,
     TREE,
     circuit,
+    recorded_block,
     recording,
     trace,
     write_circuit,
     write_recording,
 )
 
-from cerebellar_models.analysis.read import read_activity, read_circuit
+from cerebellar_models.analysis.read import find_recordings, read_activity, read_circuit
 from cerebellar_models.errors import RunError, UserError
 
 SPIKES = recording({0: [5.0, 15.0], 1: [], 4: [10.0]})
@@ -43,11 +44,11 @@ def test_circuit_comes_back(tmp_path):
     )
 
 
-def test_contacts_agree_with_bsb(tmp_path):
+def test_contacts_agree_with_bsb(tmp_path, monkeypatch):
     """A network of several chunks, compiled, read and, through our hook, reported by BSB itself."""
     from bsb import Configuration, Scaffold, options
 
-    options.verbosity = 0
+    monkeypatch.setattr(options, "verbosity", 0)
     rule = {"strategy": "bsb.connectivity.FixedIndegree", "indegree": 3}
     tree = {
         "storage": {"engine": "hdf5", "root": str(tmp_path / "n.hdf5")},
@@ -91,6 +92,28 @@ def test_activity_comes_back_with_its_silent_cells(tmp_path):
     assert granule.cells.tolist() == [0, 1, 4]
     assert sorted(zip(granule.spike_times, granule.spike_cells, strict=True)) == [(5, 0), (10, 4), (15, 0)]
     assert (purkinje.cells.tolist(), purkinje.spike_cells.tolist()) == ([0, 1], [1])
+
+
+def test_what_is_in_memory_is_read_as_from_its_file(tmp_path):
+    shares = [[SPIKES], [trace("V_m", [[1, 2], [3, 4]])]]
+    held, written = (
+        read_activity(recorded_block(shares)),
+        read_activity(write_recording(tmp_path / "r.nio", shares)),
+    )
+    assert (held.simulation, held.duration, held.configuration) == (
+        written.simulation,
+        written.duration,
+        written.configuration,
+    )
+    for one, other in zip(
+        (*held.recordings, *held.traces), (*written.recordings, *written.traces), strict=True
+    ):
+        for name, value in vars(one).items():
+            np.testing.assert_array_equal(value, getattr(other, name))
+    with pytest.raises(
+        RunError, match=r"^simulation basal_activity: the simulation stopped at 500 of 1000 ms"
+    ):
+        read_activity(recorded_block(shares, reached=500.0))
 
 
 @pytest.mark.parametrize("files", [1, 2])
@@ -153,7 +176,53 @@ def test_different_runs_are_not_mixed(tmp_path):
     second = write_recording(tmp_path / "b.nio", [[SPIKES]], run="run-2")
     with pytest.raises(UserError) as error:
         read_activity([first, second])
-    assert "not of the same run" in one_line(error, second)
+    assert one_line(error, second).endswith(f"not of the same run as {first}; move one of the two elsewhere")
+
+
+@pytest.mark.parametrize("run", ["run-1", None], ids=["a copy", "of a BSB that names no run"])
+@pytest.mark.parametrize("what", ["spikes", "a multimeter"])
+def test_the_same_cells_twice_are_no_shares(tmp_path, run, what):
+    recorded = SPIKES if what == "spikes" else trace("V_m", [[1.0, 2.0]])
+    first = write_recording(tmp_path / "a.nio", [[recorded]], run)
+    second = write_recording(tmp_path / "b.nio", [[recorded]], run)
+    with pytest.raises(UserError) as error:
+        read_activity([first, second])
+    told = one_line(error, second)
+    assert told.endswith(f"holds the same cells of granule_cell as {first}; move one of the two elsewhere")
+
+
+def test_a_share_that_stopped_early_is_named(tmp_path):
+    whole = write_recording(tmp_path / "a.nio", [[recording({0: [1.0]})]])
+    short = write_recording(tmp_path / "b.nio", [[recording({1: [1.0]})]], reached=400.0)
+    with pytest.raises(RunError) as error:
+        read_activity([whole, short])
+    assert "stopped at 400 of 1000 ms" in one_line(error, short)
+
+
+def test_recordings_are_found_among_what_else_lies_there(tmp_path):
+    results = tmp_path / "results"
+    for folder in ("basal", "empty", "notes", ".simulate.partial"):
+        (results / folder).mkdir(parents=True)
+    names = (
+        "basal/a.nio",
+        "basal/._a.nio",
+        "basal/log.txt",
+        "notes/x.txt",
+        "README",
+        "Thumbs.db",
+        ".DS_Store",
+    )
+    for name in names:
+        (results / name).write_text("", encoding="utf-8")
+    found, unread = find_recordings(results)
+    assert found == {"basal": [results / "basal/a.nio"]}
+    assert unread == (
+        f"{results}/README: is no folder of recordings; move it elsewhere",
+        f"{results}/Thumbs.db: is no folder of recordings; move it elsewhere",
+        f"{results}/empty: holds no recording (.nio); move it elsewhere and run again",
+        f"{results}/notes: holds no recording (.nio); move it elsewhere and run again",
+    )
+    assert find_recordings(tmp_path / "absent") == ({}, ())
 
 
 @pytest.mark.parametrize("read", [read_circuit, read_activity])

@@ -3,7 +3,7 @@
 import json
 import sys
 
-from cerebellar_models.bsb_commands import enter_compile_mode
+from cerebellar_models.bsb_plugin.commands import enter_compile_mode
 
 
 def answer(line: str) -> dict:

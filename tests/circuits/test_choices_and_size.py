@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from cerebellar_models.circuits import populations, size
 from cerebellar_models.circuits.catalogue import load_species, morphology_manifest, read_yaml
 from cerebellar_models.circuits.choices import choose
 from cerebellar_models.circuits.compose import compose
+from cerebellar_models.circuits.counting import populations, size
+from cerebellar_models.circuits.counting.nodes import Node
 from cerebellar_models.errors import UserError
 
 MOUSE = load_species("mouse")
@@ -40,8 +41,6 @@ def tree(**choices) -> dict:
         ({"duration": 0.0}, "duration: 0 ms"),
         ({"seed": 0}, "seed: 0 is not between"),
         ({"seed": 2**32}, "seed: 4294967296 is not between"),
-        ({"threads": 5000}, "threads: 5000 is not between 1 and 1024"),
-        ({"threads": 0}, "threads: 0 is not between 1 and 1024"),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -128,8 +127,9 @@ def test_placed_cells_meet_their_targets(tiny_circuit, tiny_tree):
 
 def test_layers_are_stacked_from_the_bottom():
     circuit = tree(preset="tiny")
-    assert [populations.layer_floor(circuit, layer) for layer in circuit["partitions"]] == [0, 130, 145, 195]
-    assert populations.circuit_height(circuit) == circuit["network"]["z"] == 295
+    node = Node(circuit)
+    assert [populations.layer_floor(node, layer) for layer in circuit["partitions"]] == [0, 130, 145, 195]
+    assert populations.circuit_height(node) == circuit["network"]["z"] == 295
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_layers_are_stacked_from_the_bottom():
         (None, "No such file"),
         ("a: [", "not valid YAML"),
         ("- a", "expected a mapping"),
-        (b"\xff\xfe\x00", "not valid YAML"),
+        (b"\xff\xfe\x00", "line 1 is not UTF-8 text (byte 0xff); save the file as UTF-8"),
     ],
 )
 def test_unreadable_files_name_the_file(tmp_path, content, says):

@@ -26,23 +26,23 @@ def tree(**choices) -> dict:
 @pytest.fixture(scope="module")
 def bsb_accepts():
     """Has BSB parse a tree without its simulations; returns what it found, or fails with its refusal."""
-    reader = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("configuration_reader.py"))],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-    )
+    ) as reader:
 
-    def accept(composed: dict) -> dict:
-        reader.stdin.write(json.dumps(composed) + "\n")
-        reader.stdin.flush()
-        found = json.loads(reader.stdout.readline())
-        assert "refused" not in found, found["refused"]
-        return found
+        def accept(composed: dict) -> dict:
+            reader.stdin.write(json.dumps(composed) + "\n")
+            reader.stdin.flush()
+            found = json.loads(reader.stdout.readline())
+            assert "refused" not in found, found["refused"]
+            return found
 
-    yield accept
-    reader.stdin.close()
-    reader.wait(timeout=30)
+        yield accept
+        reader.stdin.close()
+        reader.wait(timeout=30)
 
 
 def test_every_part_state_model_and_paradigm_is_offered():

@@ -1,5 +1,6 @@
 """Expected cells and connections, beside those of compiled circuits; and what of any configuration they understand."""
 
+import contextlib
 import copy
 import subprocess
 import sys
@@ -13,7 +14,10 @@ from expected_connections import SCATTER, missed
 from cerebellar_models.circuits.catalogue import load_species, morphology_manifest
 from cerebellar_models.circuits.choices import choose
 from cerebellar_models.circuits.compose import compose
-from cerebellar_models.circuits.size import circuit_size
+from cerebellar_models.circuits.counting.nodes import Node, Uncounted
+from cerebellar_models.circuits.counting.projections import Counted
+from cerebellar_models.circuits.counting.rules import COUNTERS, MORE_CONTACTS, count_rule
+from cerebellar_models.circuits.counting.size import circuit_size
 
 MOUSE = load_species("mouse")
 # Of what a tiny circuit holds, beside the scatter of small numbers.
@@ -133,6 +137,29 @@ def test_what_is_not_known_is_named_and_the_rest_counted(block, name, change, sa
     assert "parallel_fiber_to_stellate" in size.projections or block == "partitions"
 
 
+@pytest.mark.parametrize("component", COUNTERS, ids=lambda component: component.short)
+def test_a_rule_is_known_by_each_of_its_names_and_no_other(component):
+    package, name = component.path.partition(".")[0], component.path.rpartition(".")[2]
+    for known in (
+        component.short,
+        component.path,
+        f"{package}.{name}",
+        f"{package}.an.earlier.module.{name}",
+    ):
+        assert [each for each in COUNTERS if each.is_meant_by(known)] == [component]
+    for other in (f"of.others.{name}", name, f"{component.path}s", f"{package}.{component.short}", "", None):
+        assert not any(each.is_meant_by(other) for each in COUNTERS)
+
+
+def test_contacts_are_multiplied_whichever_way_the_hook_is_named():
+    whole = tree(preset="tiny", parts=["io"])
+    (name,) = whole["after_connectivity"]
+    hook = whole["after_connectivity"][name]
+    assert MORE_CONTACTS.is_meant_by(hook["strategy"])
+    short = {**whole, "after_connectivity": {name: {**hook, "strategy": MORE_CONTACTS.short}}}
+    assert circuit_size(short) == circuit_size(whole) != circuit_size({**whole, "after_connectivity": {}})
+
+
 def test_rules_that_rest_on_an_unknown_one_are_unknown_too():
     changed = copy.deepcopy(tree(preset="tiny"))
     changed["connectivity"]["glomerulus_to_granule"]["strategy"] = "my.own.Rule"
@@ -175,6 +202,67 @@ def test_no_missing_key_makes_it_fail():
         for key in rule:
             circuit_size({**whole, "connectivity": {"rule": {k: v for k, v in rule.items() if k != key}}})
     assert len(paths) > 50
+
+
+ODD = ("far", 0, -1, 1e300, float("inf"), None, [], {}, [None], {"a": None})
+
+
+def test_no_value_of_a_population_makes_it_fail():
+    """Nor what BSB refuses, or understands in a way of its own: any value, one at a time."""
+    whole = tree(preset="tiny", parts=["ubc"])
+    blocks = ("network", "regions", "partitions", "cell_types", "placement")
+    for path in [path for path in _paths(whole) if path[0] in blocks]:
+        for odd in ODD:
+            circuit_size(_with(odd, {**whole, "connectivity": {}}, path))
+
+
+def test_no_value_of_a_rule_makes_it_fail():
+    """One rule of each kind, those that it rests on as they should be."""
+    whole = tree(preset="tiny", parts=["io", "ubc"])
+    rules, counted = whole["connectivity"], {}
+    known = Counted(Node(whole), counted)
+    for _ in rules:
+        for name in rules.keys() - counted:
+            with contextlib.suppress(Uncounted):  # another is to be counted first
+                counted[name] = count_rule(name, Node(rules[name]), known)
+    of_each_kind = {rule["strategy"]: (name, rule) for name, rule in reversed(rules.items())}
+    for name, rule in of_each_kind.values():
+        for path in _paths(rule):
+            for odd in ODD:
+                with contextlib.suppress(Uncounted):
+                    count_rule(name, Node(_with(odd, rule, path)), known)
+    assert len(of_each_kind) >= 9
+
+
+def _with(value, node: dict, path: tuple) -> dict:
+    """The tree with another value at a path."""
+    first, *rest = path
+    return {**node, first: _with(value, node[first], tuple(rest)) if rest else value}
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        ("radius", "not understood (connectivity.glomerulus_to_golgi.radius: is missing)"),
+        ("presynaptic", "not understood (connectivity.glomerulus_to_golgi.presynaptic: is missing)"),
+    ],
+)
+def test_a_key_that_is_missing_is_named(key, reason):
+    whole = tree(preset="tiny")
+    del whole["connectivity"]["glomerulus_to_golgi"][key]
+    only = {"glomerulus_to_golgi": whole["connectivity"]["glomerulus_to_golgi"]}
+    assert circuit_size({**whole, "connectivity": only}).unknown == (f"glomerulus_to_golgi: {reason}",)
+
+
+def test_a_mistake_of_a_counter_is_not_told_as_one_of_the_configuration(monkeypatch):
+    def mistaken(rule, known):
+        return {}[rule.path]
+
+    (component,) = (each for each in COUNTERS if each.short == "glom_golgi")
+    monkeypatch.setitem(COUNTERS, component, mistaken)
+    whole = tree(size=(301, 199))  # of which no other test has a count
+    with pytest.raises(KeyError, match=r"connectivity\.glomerulus_to_golgi"):
+        circuit_size(whole)
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 from bsb import parse_morphology_content
 
-from cerebellar_models.bundle import bundle_folder
-from cerebellar_models.circuits import overlap, projections
 from cerebellar_models.circuits.catalogue import load_species, morphology_manifest
 from cerebellar_models.circuits.choices import choose
 from cerebellar_models.circuits.compose import compose
-from cerebellar_models.circuits.labelled_points import read_morphology
-from cerebellar_models.circuits.overlap import Box
+from cerebellar_models.circuits.counting import overlap, projections
+from cerebellar_models.circuits.counting.labelled_points import read_morphology
+from cerebellar_models.circuits.counting.nodes import Node
+from cerebellar_models.circuits.counting.overlap import Box
 from cerebellar_models.connectome import overlap_kernel
+from cerebellar_models.installation import bundle_folder
 
 MOUSE = load_species("mouse")
 TREE = compose(MOUSE, choose(MOUSE, preset="tiny"), morphology_manifest())
@@ -49,10 +50,13 @@ def test_voxels_are_as_large_as_those_of_bsb(name, count):
 def test_trees_touch_where_those_of_the_kernel_do(name, favour):
     rule = {**TREE["connectivity"][name], "favor_cache": favour}
     sides = [(rule[side], rule[side]["cell_types"][0]) for side in ("presynaptic", "postsynaptic")]
-    geometry = projections._geometry(rule, TREE, *(cell_type for _, cell_type in sides))
+    tree = Node.of(TREE, "")
+    geometry = projections._geometry(
+        Node.of(rule, f"connectivity.{name}"), tree, *(cell_type for _, cell_type in sides)
+    )
     cut = []
     for side, cell_type in sides:
-        morphology = projections._morphology_of(TREE, cell_type)
+        morphology = projections._morphology_of(tree, cell_type)
         cut += [
             (
                 morphology.labelled(tuple(side["morphology_labels"])),

@@ -5,10 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from cerebellar_models.circuits import offers, populations, size
+from cerebellar_models.circuits import offers
 from cerebellar_models.circuits.catalogue import load_species, morphology_manifest
 from cerebellar_models.circuits.choices import choose
 from cerebellar_models.circuits.compose import compose
+from cerebellar_models.circuits.counting import populations, size
+from cerebellar_models.circuits.counting.nodes import Node
 from cerebellar_models.circuits.parts import add_parts, with_requirements
 from cerebellar_models.errors import UserError
 
@@ -92,8 +94,8 @@ def test_a_row_of_a_part_replaces_the_fields_it_gives():
 def test_layers_below_the_cortex(parts, height, floors):
     composed = tree(parts=parts)
     assert composed["network"]["z"] == height
-    assert {layer: populations.layer_floor(composed, layer) for layer in floors} == floors
-    assert populations.layer_floor(composed, "granular_layer") == 0
+    assert {layer: populations.layer_floor(Node(composed), layer) for layer in floors} == floors
+    assert populations.layer_floor(Node(composed), "granular_layer") == 0
 
 
 def test_canonical_counts_of_the_parts():

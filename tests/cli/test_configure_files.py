@@ -50,17 +50,56 @@ def test_adopting_lists_the_changes_and_keeps_the_old_file(cli, older, tmp_path)
         ("network: {}", ("-o", "./old.yaml"), "output: old.yaml is the file to adopt"),
         ("network: {}", ("-o", "new.txt"), "ends in none of .yaml, .yml, .json"),
         ("network: {}", ("--state", "awake"), "adopt: takes only --output beside it; leave out state"),
+        ("network: {}", ("-o", "folder"), "output: folder is a folder; name a file in it"),
         ("network: {$ref: 'parts.yaml#/network'}", ("-o", "else/new.yaml"), "old.yaml refers to parts.yaml"),
     ],
 )
 def test_a_bad_old_file_is_one_line_and_nothing_written(here, tmp_path, content, arguments, says):
     if content is not None:
         (tmp_path / "old.yaml").write_text(content)
-    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    (tmp_path / "folder").mkdir()
+    before = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
     result = here("configure", "--adopt", "old.yaml", *arguments)
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1), result.stderr
     assert says in result.stderr
-    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")} == before
+
+
+def cut_after(line: str) -> str:
+    """The older configuration, cut short at a place where it still is YAML."""
+    text = OLDER.read_text(encoding="utf-8")
+    return text[: text.index(line)]
+
+
+def with_simulator(name: str) -> str:
+    return OLDER.read_text(encoding="utf-8").replace("simulator: nest", f"simulator: {name}")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (cut_after("placement:"), "BSB does not load it: Missing required attribute"),
+        (cut_after("    devices:"), "BSB does not load it: "),
+    ],
+    ids=["no rules", "no devices"],
+)
+def test_a_file_cut_short_is_not_adopted(here, tmp_path, nest_installed, content, says):
+    (tmp_path / "old file µ.yaml").write_text(content, encoding="utf-8")
+    result = here("configure", "--adopt", "old file µ.yaml", "-o", "new.yaml")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1), result.stderr
+    assert f"old file µ.yaml: {says}" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["old file µ.yaml"]
+
+
+def test_simulations_of_a_package_that_is_not_installed_are_named(here, tmp_path):
+    (tmp_path / "old.yaml").write_text(with_simulator("elsewhere"), encoding="utf-8")
+    result = here("configure", "--adopt", "old.yaml", "-o", "new.yaml")
+    assert result.exit_code == 0, result.stderr
+    assert (
+        "hint, not checked: old.yaml: simulations.basal_activity: no BSB package for 'elsewhere' is installed"
+        in result.stdout
+    )
+    assert (tmp_path / "new.yaml").exists()
 
 
 CHOICES = ("--size", "150", "100", "--state", "awake", "--part", "io", "--simulation", "mf_cf_stimulus")
@@ -77,6 +116,8 @@ def test_saved_choices_replay_to_the_same_bytes(cli, tmp_path):
         "300",
         "--seed",
         "7",
+        "--threads",
+        "3",
     )
     saved = cli("configure", *CHOICES, *zones, "-o", "a.yaml", "--save-choices", "choices.yaml")
     assert saved.returncode == 0, saved.stderr
@@ -84,6 +125,8 @@ def test_saved_choices_replay_to_the_same_bytes(cli, tmp_path):
     assert replayed.returncode == 0, replayed.stderr
     assert (tmp_path / "a.yaml").read_bytes() == (tmp_path / "b.yaml").read_bytes()
     assert (tmp_path / "choices.yaml").read_bytes() == (tmp_path / "again.yaml").read_bytes()
+    simulations = yaml.safe_load((tmp_path / "b.yaml").read_text())["simulations"]
+    assert [each["threads"] for each in simulations.values()] == [3]
 
 
 def test_a_file_may_hold_only_some_choices_and_flags_go_before_it(cli, tmp_path):
@@ -101,6 +144,7 @@ def test_a_file_may_hold_only_some_choices_and_flags_go_before_it(cli, tmp_path)
         ("state: asleep", "choices.yaml: state: there is no 'asleep'"),
         ("species: yeti", "choices.yaml: species: there is no 'yeti'"),
         ("seed: 1.5", "choices.yaml: seed: '1.5' is not a valid integer"),
+        ("threads: 0", "choices.yaml: threads: 0 is not in the range 1<=x<=1024"),
         ("seed: true", "choices.yaml: seed: 'True' is not a valid integer"),
         ("size: [100]", "choices.yaml: size: 2 values are required"),
         ("size: 100", "choices.yaml: size: expected a list, found 100"),

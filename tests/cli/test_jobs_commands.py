@@ -31,7 +31,7 @@ def test_a_plan_says_what_and_why(folder, cli):
         sum(stage["core_hours"] for stage in content["stages"]), abs=0.2
     )
     assert all(stage["limited_by"] for stage in content["stages"])
-    assert [path.name for path in folder.iterdir()] == ["circuit.yaml"]
+    assert sorted(path.name for path in folder.iterdir()) == ["circuit.choices.yaml", "circuit.yaml"]
 
 
 def test_rendering_makes_a_run_folder_that_names_nothing_of_this_machine(folder, cli, tmp_path):
@@ -219,7 +219,7 @@ def test_flag_before_environment_before_site_file(folder, cli, tmp_path):
         (("circuit.yaml", "--site", "jusuf", "--site-file", "x"), "site: give one of"),
         (("circuit.yaml", "--site", "nowhere"), "site: there is no 'nowhere'"),
         (("circuit.yaml", "--site-file", "none.yaml"), "none.yaml: No such file"),
-        (JUSUF, "circuit: give one of a circuit file and --species"),
+        (JUSUF, "circuit: give one of a circuit file, --species and --from"),
         (("circuit.yaml", "--species", "mouse", *JUSUF), "circuit: give one of"),
         (("none.yaml", *JUSUF), "none.yaml: No such file"),
         (("nothing.yaml", *JUSUF), "nothing.yaml: has no 'network'"),
@@ -249,12 +249,62 @@ def test_bad_input_is_one_line_and_writes_nothing(arguments, said, folder, cli, 
 
 
 def test_a_circuit_of_someone_elses_is_taken_to_cost_what_ours_do(folder, cli, tmp_path):
-    tree = yaml.safe_load((folder / "circuit.yaml").read_text()) | {"name": "my hippocampus"}
+    tree = yaml.safe_load((folder / "circuit.yaml").read_text()) | {"name": "mouse hippocampus"}
     (tmp_path / "mine.json").write_text(json.dumps(tree))
     done = cli("jobs", "render", "mine.json", *JUSUF, "-o", "run")
     assert done.returncode == 0, done.stderr
-    assert "note: the circuit names no species of the catalogue" in done.stdout
+    assert (
+        "note: no mine.choices.yaml lies beside the circuit, so that its species is not known" in done.stdout
+    )
     assert yaml.safe_load((tmp_path / "run" / "circuit.yaml").read_text()) == tree
+    assert (
+        json.loads((tmp_path / "run" / "run.json").read_text())["choices"] is None
+    )  # whatever its title says
+
+
+@pytest.mark.parametrize("edited", [False, True], ids=["as written", "edited"])
+def test_species_and_state_travel_with_a_circuit(cli, tmp_path, edited):
+    """They do not come from its title, which its owner may change."""
+    assert cli("configure", "--preset", "tiny", "--state", "awake", "-o", "mine.yaml").returncode == 0
+    if edited:
+        circuit = tmp_path / "mine.yaml"
+        circuit.write_text(circuit.read_text().replace("name: mouse cerebellar cortex", "name: rat", 1))
+    done = cli("jobs", "render", "mine.yaml", *JUSUF, "-o", "run")
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (record["choices"]["species"], record["choices"]["state"]) == ("mouse", "awake")
+    assert record["choices"] == yaml.safe_load((tmp_path / "mine.choices.yaml").read_text())
+    assert ("note: mine.yaml is not what mine.choices.yaml makes" in done.stdout) is edited
+
+
+def test_choices_alone_are_rendered_as_the_circuit_they_make(cli, tmp_path):
+    choices = ("--preset", "tiny", "--state", "awake", "--seed", "9", "--threads", "2")
+    assert cli("configure", *choices, "-o", "mine.yaml", "--save-choices", "saved.yaml").returncode == 0
+    for given in (["mine.yaml"], ["--from", "mine.choices.yaml"], ["--from", "saved.yaml"]):
+        done = cli("jobs", "render", *given, *JUSUF, "-o", given[-1].partition(".")[0])
+        assert (done.returncode, done.stderr) == (0, ""), given
+    trees, records = [], []
+    for run in ("mine", "saved"):
+        assert "THREADS=2" in (tmp_path / run / "jobs" / "simulate.sh").read_text()
+        trees.append(yaml.safe_load((tmp_path / run / "circuit.yaml").read_text())["rng"])
+        records.append(json.loads((tmp_path / run / "run.json").read_text())["choices"])
+    assert trees == [{"seed": 9}] * 2
+    assert records[0] == records[1]
+    for given in ([], ["mine.yaml", "--from", "saved.yaml"], ["--species", "mouse", "--from", "saved.yaml"]):
+        done = cli("jobs", "render", *given, "--site", "local")
+        assert done.returncode == 2
+        assert "circuit: give one of a circuit file, --species and --from" in done.stderr
+
+
+def test_bad_choices_beside_a_circuit_are_one_line(folder, cli, tmp_path):
+    (tmp_path / "mine.yaml").write_text((folder / "circuit.yaml").read_text())
+    (tmp_path / "mine.choices.yaml").write_text("species: unicorn\n")
+    done = cli("jobs", "render", "mine.yaml", *JUSUF, "-o", "run")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "cerebellar-models: mine.choices.yaml: species: there is no 'unicorn'; known: mouse\n",
+    )
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
@@ -268,8 +318,8 @@ def test_a_circuit_of_someone_elses_is_taken_to_cost_what_ours_do(folder, cli, t
             {"morphologies": ["cells/Lugaro.swc"]},
             "morphologies[0]: cells/Lugaro.swc is found from one folder only",
         ),
-        ({"cell_types": 3}, "cell_types: expected a mapping of mappings"),
-        ({"simulations": {"x": 3}}, "simulations: expected a mapping of mappings"),
+        ({"cell_types": 3}, "cell_types: expected a mapping, found int"),
+        ({"simulations": {"x": 3}}, "simulations.x: expected a mapping, found int"),
         ({"rng": 5}, "rng: expected a mapping with a whole number as seed"),
         ({"rng": {"seed": "x"}}, "rng: expected a mapping with a whole number as seed"),
         ({"simulations": {"x": {"threads": "abc"}}}, "simulations.x.threads: 'abc' is not a whole number"),

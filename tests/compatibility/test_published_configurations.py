@@ -21,9 +21,9 @@ from bsb import (
 )
 from circuit_file import CircuitFile
 
-from cerebellar_models.bundle import bundle_folder
-from cerebellar_models.circuits.adopt import adopt
+from cerebellar_models.circuits.adopting.adopt import adopt
 from cerebellar_models.circuits.catalogue import morphology_manifest
+from cerebellar_models.installation import bundle_folder
 
 HERE = Path(__file__).parent
 RULES = yaml.safe_load((HERE / "cortex.yaml").read_text())["connectivity"]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from bsb import parse_morphology_file
 
-from cerebellar_models.bundle import bundle_folder
 from cerebellar_models.circuits.catalogue import morphology_manifest
+from cerebellar_models.installation import bundle_folder
 
 
 def morphology(name: str):

@@ -1,14 +1,14 @@
 """The divided circuit with nuclei, olive and brush cells does not depend on the number of ranks."""
 
-import os
 import subprocess
 
 import numpy as np
 import pytest
 from circuit_file import CircuitFile
 from olivary_circuit import olivary_tree, write
+from support import on_ranks_environment
 
-from cerebellar_models.deploy import launch
+from cerebellar_models.runs import launch
 
 
 @pytest.mark.mpi
@@ -19,7 +19,7 @@ def test_the_circuit_does_not_depend_on_the_ranks(tmp_path, mpi_installed):
         folder = tmp_path / str(ranks)
         write(tree, folder)
         command = launch.on_ranks(launch.bsb("compile", "circuit.yaml", "-v1", "--clear"), ranks)
-        environment = os.environ | launch.environment()
+        environment = on_ranks_environment()
         done = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, check=False
         )

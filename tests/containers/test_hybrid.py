@@ -64,7 +64,7 @@ def test_ranks_of_the_hosts_mpirun_are_one_world_in_the_image(preflight, apptain
     own = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
     in_image = [apptainer.command[-1], "--quiet", "exec", "--userns", str(sif), "python", "-m"]
     world = subprocess.run(
-        [*mpirun, *in_image, "cerebellar_models.deploy.world_size", "2"],
+        [*mpirun, *in_image, "cerebellar_models.on_node.world_size", "2"],
         env=apptainer.environment | own,
         capture_output=True,
         text=True,
@@ -107,7 +107,7 @@ def test_a_rank_that_does_not_see_the_launchers_folder_says_what_to_bind(apptain
             "-np",
             "2",
             *in_image,
-            "cerebellar_models.deploy.preflight",
+            "cerebellar_models.on_node.preflight",
             "2",
         ],
         env=apptainer.environment | own,

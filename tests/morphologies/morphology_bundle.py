@@ -7,7 +7,7 @@ import yaml
 from bsb import Morphology, parse_morphology_content
 from numpy.typing import NDArray
 
-from cerebellar_models.bundle import bundle_folder
+from cerebellar_models.installation import bundle_folder
 
 FOLDER = bundle_folder("morphologies")
 CELLS = {

@@ -7,7 +7,7 @@ import pytest
 from bsb import Configuration, FileDependency, Scaffold, from_storage
 from morphology_bundle import CELLS, path_of
 
-from cerebellar_models.storage_scheme import CerebellumScheme, bundled_file
+from cerebellar_models.bsb_plugin.storage_scheme import CerebellumScheme, bundled_file
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,17 @@
 """What the tests of the NEST models share: one built module, and a fresh kernel for every test."""
 
 import os
+from importlib.util import find_spec
 
 import pytest
+from support import missing
+
+
+@pytest.fixture
+def nestml_installed(nest_installed):
+    """Skips where NESTML, or what compiles its C++, is missing."""
+    if find_spec("pynestml") is None:
+        missing("pynestml is not installed")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import yaml
 from multirec_reference import RECEPTORS
 from reference import STEP, Input
 
-from cerebellar_models.bundle import bundle_folder
+from cerebellar_models.installation import bundle_folder
 
 MODEL = "eglif_multirec"
 DELAY = 1.0

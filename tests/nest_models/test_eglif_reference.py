@@ -61,7 +61,7 @@ def simulate(module_folder: Path, output: Path) -> dict[str, np.ndarray]:
     return dict(np.load(output))
 
 
-@pytest.mark.usefixtures("nest_installed")
+@pytest.mark.usefixtures("nestml_installed")
 def test_cpp_agrees_with_its_nestml(tmp_path, monkeypatch):
     fast = simulate(nest_module.build().parent, tmp_path / "fast.npz")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

@@ -8,10 +8,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from eglif_cells import CELLS as ALPHA_CELLS
-from support import missing
+from support import missing, on_ranks_environment
 from test_eglif_multirec import CELLS as MULTIREC_CELLS
 
-from cerebellar_models.deploy import launch
+from cerebellar_models.runs import launch
 
 STEP = 0.01  # ms, of the reference
 NEVER = 1e9  # mV, a threshold out of reach
@@ -250,7 +250,7 @@ def test_ranks_change_nothing(tmp_path):
     for ranks in (1, 2):
         command = launch.on_ranks([python, "-c", ON_RANKS, cells, str(tmp_path / str(ranks))], ranks)
         done = subprocess.run(
-            command, env=launch.environment(), capture_output=True, text=True, timeout=300, check=False
+            command, env=on_ranks_environment(), capture_output=True, text=True, timeout=300, check=False
         )
         assert done.returncode == 0, done.stderr[-3000:]
         shares = [json.loads((tmp_path / f"{ranks}-{rank}.json").read_text()) for rank in range(ranks)]

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import yaml
 from circuit_file import CircuitFile
-from support import command_line, missing
+from support import command_line, missing, on_ranks_environment
 
 from cerebellar_models.analysis.read import read_activity, read_circuit
 from cerebellar_models.circuits.catalogue import load_species, morphology_manifest
 from cerebellar_models.circuits.choices import choose
 from cerebellar_models.circuits.compose import compose
-from cerebellar_models.deploy import launch
+from cerebellar_models.circuits.threads import with_threads
+from cerebellar_models.runs import launch
 
 MOUSE = load_species("mouse")
 SMALL = (60, 80)  # µm; holds one cell of the olive
@@ -115,9 +116,8 @@ def test_gap_junctions_of_a_circuit_go_both_ways(tmp_path, nest_installed, ranks
         simulations=["basal_activity"],
         synapse_model="static_gap_junctions",
         duration=50.0,
-        threads=2,
     )
-    tree = compose(MOUSE, choices, morphology_manifest())
+    tree = with_threads(compose(MOUSE, choices, morphology_manifest()), 2)
     # Only what the test is about, to compile in seconds.
     tree["connectivity"] = {"gap_goc": {**tree["connectivity"]["gap_goc"], "affinity": 1.0}}
     simulation = tree["simulations"]["basal_activity"]
@@ -147,7 +147,7 @@ runpy.run_module("bsb", run_name="__main__", alter_sys=True)
 """
     command = launch.on_ranks([python, "-c", script], ranks)
     done = subprocess.run(
-        command, cwd=tmp_path, env=launch.environment(), capture_output=True, text=True, check=False
+        command, cwd=tmp_path, env=on_ranks_environment(), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
     shares = [json.loads((tmp_path / f"found-{rank}.json").read_text()) for rank in range(ranks)]

@@ -1,0 +1,1 @@
+"""An existing configuration, or a folder of them, made one that this version reads."""

@@ -1,0 +1,1 @@
+"""Any BSB configuration -> cells, contacts, connections, in closed form. Reads the morphologies, and nothing else."""

@@ -1,0 +1,1 @@
+"""What commands share, and no command: flags, files that are read and written, the form, tables."""

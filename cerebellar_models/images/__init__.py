@@ -1,0 +1,1 @@
+"""Docker, Podman and Apptainer behind one verb."""

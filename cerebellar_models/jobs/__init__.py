@@ -1,0 +1,1 @@
+"""From a plan to its end: what each stage asks a site for, its scripts, submitting and following them."""

@@ -1,0 +1,1 @@
+"""What a machine is: its queues, nodes, launchers, with the evidence for each fact."""
