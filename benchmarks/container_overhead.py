@@ -123,7 +123,7 @@ def run(
         done = subprocess.run(
             command,
             cwd=folder,
-            env=launch.environment() | {"OMP_NUM_THREADS": "1"},
+            env={"PYNEST_QUIET": "1", "OMPI_MCA_osc": "^ucx"} | os.environ | {"OMP_NUM_THREADS": "1"},
             capture_output=True,
             encoding="utf-8",
             errors="replace",

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -12,7 +13,7 @@ import pytest
 HOSTILE = "a b;rm -rf $HOME"
 
 
-def missing(reason: str) -> None:
+def missing(reason: str) -> NoReturn:
     """Skips the test for want of a component, or fails it where all are required, as in CI."""
     if os.environ.get("CEREBELLAR_MODELS_REQUIRE_ALL"):
         pytest.fail(f"required here: {reason}")

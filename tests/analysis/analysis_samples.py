@@ -40,7 +40,10 @@ GRANULE, PURKINJE = [0, 0, 3, 4, 4], [0, 0, 0, 0, 1]
 
 
 def contacts(pre, post, name="granule_to_purkinje", types=("granule_cell", "purkinje_cell")) -> Contacts:
-    return Contacts(name, *types, np.array(pre, dtype=np.int32), np.array(post, dtype=np.int32))
+    presynaptic, postsynaptic = types
+    return Contacts(
+        name, presynaptic, postsynaptic, np.array(pre, dtype=np.int32), np.array(post, dtype=np.int32)
+    )
 
 
 def circuit() -> CircuitData:

@@ -36,7 +36,7 @@ WHOLE = TOY | {
 }
 
 # By file: what stands there, what stands there instead, what is said of it; None: that is no fault
-FAULTS = {
+FAULTS: dict[str, list[tuple[str, ...]]] = {
     "species.yaml": [
         ("small: [100, 100]", "small: 100", "presets.small: 100 is not a list"),
         ("[100, 100]", "[100]", "presets.small: [100] is not [x, y], the extent in µm"),

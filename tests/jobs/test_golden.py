@@ -73,13 +73,14 @@ class _Marked(Extension):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        environment.extend(pieces=dict[str, str]())
+        self.pieces: dict[str, str] = {}
+        environment.extend(pieces=self.pieces)
 
     def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
         for token in stream:
             if token.type == "data":
                 mark = f"\x01{stream.name}:{token.lineno}\x02"
-                self.environment.pieces[mark] = token.value
+                self.pieces[mark] = token.value
                 yield Token(token.lineno, "data", mark + token.value)
             else:
                 yield token

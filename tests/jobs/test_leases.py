@@ -87,9 +87,9 @@ def start(run, tmp_path) -> Iterator[Callable[..., subprocess.Popen]]:
 
     yield begin
     for lease in leases(run).values():
-        for process in members(lease):
+        for member in members(lease):
             with contextlib.suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
+                os.kill(member, signal.SIGKILL)
     for process in started:
         process.kill()
         process.communicate()

@@ -52,7 +52,7 @@ def test_squeue_of_later_versions():
 
 
 # Every word of the manuals, and where several stand together, what they mean.
-PHASES = {
+PHASES: dict[str, list[str | list[str]]] = {
     "waiting": [
         "PENDING",
         "REQUEUED",
