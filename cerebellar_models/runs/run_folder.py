@@ -10,9 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from cerebellar_models.circuits.catalogue import read_yaml
+from cerebellar_models.circuits.catalogue import read_yaml, yaml_tree
 from cerebellar_models.circuits.compose import CIRCUIT_FILE
 from cerebellar_models.circuits.threads import with_threads
 from cerebellar_models.errors import UserError
@@ -122,7 +120,7 @@ class RunFolder:
         """Whether its circuit.yaml is that one, whatever the threads."""
         if self.configuration.read_bytes() == configuration.encode():  # parsing takes a while
             return True
-        there, wanted = read_yaml(self.configuration), yaml.safe_load(configuration)
+        there, wanted = read_yaml(self.configuration), yaml_tree(configuration, self.configuration)
         return with_threads(there, 1) == with_threads(wanted, 1)
 
     def load(self) -> RunRecord:
