@@ -135,16 +135,16 @@ _Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DEEPEST = 100
 
 
-def _depth(text: str) -> int:
-    """How deeply collections are nested in each other."""
-    deepest = level = 0
+def _nested_too_deeply(text: str) -> bool:
+    level = 0
     for event in yaml.parse(text, _Loader):
         if isinstance(event, yaml.CollectionStartEvent):
             level += 1
-            deepest = max(deepest, level)
         elif isinstance(event, yaml.CollectionEndEvent):
             level -= 1
-    return deepest
+        if level > _DEEPEST:
+            return True
+    return False
 
 
 def yaml_tree(text: str, path: Path) -> Tree:
@@ -152,7 +152,7 @@ def yaml_tree(text: str, path: Path) -> Tree:
     :raises UserError: it is not a YAML mapping.
     """
     try:
-        if _depth(text) > _DEEPEST:
+        if _nested_too_deeply(text):
             raise UserError(f"{path}: is nested too deeply: more than {_DEEPEST} levels")
         tree = yaml.load(text, _Loader)
     except (yaml.YAMLError, ValueError) as error:  # such as of a date that is none
