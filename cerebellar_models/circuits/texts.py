@@ -75,7 +75,7 @@ def _zones(choices: CircuitChoices) -> str:
     return " ".join(choices.microzones) + along
 
 
-class _NoAliases(yaml.SafeDumper):
+class _NoAliases(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]  # the faster where it was built
     """Tables that occur twice are written twice: BSB's parser and people read no anchors."""
 
     def ignore_aliases(self, data: Any) -> bool:

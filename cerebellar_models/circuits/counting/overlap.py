@@ -89,7 +89,7 @@ class VoxelisedTrees:
         self, first: np.ndarray, first_size: np.ndarray, second: np.ndarray, second_size: np.ndarray
     ):
         """:param first: points (n, 3) µm, the soma at the origin; ``first_size``: extent (3,) of its voxels."""
-        occupied = np.unique(_places(first, first_size), axis=0)
+        occupied = _places(first, first_size)
         lowest = occupied.min(axis=0)
         grid = np.zeros(occupied.max(axis=0) - lowest + 1, dtype=np.float32)
         grid[tuple((occupied - lowest).T)] = 1
@@ -101,22 +101,35 @@ class VoxelisedTrees:
         # An empty rim, for all that lies outside.
         self._meets = np.pad(meets, 1)
         self._size = np.where(second_size > 0, second_size, np.finfo(np.float32).max)
-        self._second = _thinned(second, second_size / _FINENESS).astype(np.float32)
+        points = _thinned(second, second_size / _FINENESS).astype(np.float32)
+        # A few from everywhere find most of the trees that touch; only the others are looked at point by point.
+        points = np.random.default_rng(0).permutation(points)
+        self._second = np.split(points, [len(points) // 16, len(points) // 4])
         high = (self._first + meets.shape) * np.where(second_size > 0, second_size, 0.0)
         low = self._first * np.where(second_size > 0, second_size, 0.0)
         self.reach = np.array([low - second.max(axis=0), high - second.min(axis=0)])
 
     def touch(self, displacements: np.ndarray) -> np.ndarray:
         """Whether the trees touch at displacements (n, 3) of the second from the first."""
+        result = np.zeros(len(displacements), dtype=bool)
+        left = np.arange(len(displacements))
+        for points in self._second:
+            touching = self._meet(displacements[left], points)
+            result[left[touching]] = True
+            left = left[~touching]
+        return result
+
+    def _meet(self, displacements: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """Whether any of these points (m, 3) of the second tree is in a voxel that meets the first's: (n,)."""
         shape = np.array(self._meets.shape)
         result = np.zeros(len(displacements), dtype=bool)
         # In pieces that stay in the processor's cache.
-        step = max(1, 40_000 // len(self._second))
+        step = max(1, 40_000 // max(1, len(points)))
         for begin in range(0, len(displacements), step):
             some = displacements[begin : begin + step].astype(np.float32)
-            index = np.zeros((len(some), len(self._second)), dtype=np.int32)
+            index = np.zeros((len(some), len(points)), dtype=np.int32)
             for axis in range(3):
-                place = np.floor((some[:, axis, None] + self._second[:, axis]) / np.float32(self._size[axis]))
+                place = np.floor((some[:, axis, None] + points[:, axis]) / np.float32(self._size[axis]))
                 place -= self._first[axis] - 1
                 np.clip(place, 0, shape[axis] - 1, out=place)
                 index *= shape[axis]
@@ -159,7 +172,9 @@ def _places(points: np.ndarray, size: np.ndarray) -> np.ndarray:
 
 def _thinned(points: np.ndarray, size: np.ndarray) -> np.ndarray:
     """One point of each group that lies within a cell of a grid."""
-    return points[np.unique(_places(points, size), axis=0, return_index=True)[1]]
+    places = _places(points, size)
+    places -= places.min(axis=0)
+    return points[np.unique(np.ravel_multi_index(places.T, places.max(axis=0) + 1), return_index=True)[1]]
 
 
 def _meeting(lowest: int, count: int, fixed: float, moving: float) -> tuple[int, np.ndarray]:
