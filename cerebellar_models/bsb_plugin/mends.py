@@ -13,7 +13,7 @@ from typing import Literal
 from bsb import warn
 from packaging.specifiers import SpecifierSet
 
-from cerebellar_models.bsb_plugin import bsb_mends, nest_mends, pins
+from cerebellar_models.bsb_plugin import bsb_mends, nest_mends, nest_network, pins
 
 Moment = Literal["loading", "compiling", "NEST is asked for"]
 """``loading``: whenever BSB loads this package's components. The others say that a command has got so far."""
@@ -92,6 +92,22 @@ MENDS = (
         "a population of one cell can be recorded",
         "NEST is asked for",
         nest_mends.record_single_cells,
+    ),
+    Mend(
+        "bsb-nest",
+        "~=8.0.2",
+        "has every rank read and hold all contacts of a projection, as lists, to connect its own share of them",
+        "networks are connected faster, alike",
+        "NEST is asked for",
+        nest_network.connect_by_blocks,
+    ),
+    Mend(
+        "nest-simulator",
+        "~=3.10",
+        "asks the kernel for the id of each node of a range: NodeCollection.tolist() of 30 000 takes 0.1 s",
+        "nothing but the time",
+        "NEST is asked for",
+        nest_network.count_nodes_by_ranges,
     ),
     Mend(
         "mpilock",
