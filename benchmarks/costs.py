@@ -135,6 +135,7 @@ def measure(work: Path, name: str, ranks: int, models: bool) -> list[Measured]:
             memory,
             row.expected_memory_mb,
             seconds,
+            cpu_seconds,
             row.expected_seconds,
             row.storage_mb,
             row.expected_storage_mb,

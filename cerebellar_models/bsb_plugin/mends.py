@@ -110,6 +110,14 @@ MENDS = (
         nest_network.count_nodes_by_ranges,
     ),
     Mend(
+        "nest-simulator",
+        "~=3.10",
+        "gives each connection from a neuron to a recorder a block of 1 024: 31 kB for every recorded cell",
+        "nothing: only neurons of ours can tell a recorder without",
+        "NEST is asked for",
+        nest_network.record_without_connections,
+    ),
+    Mend(
         "mpilock",
         "~=2.2",
         "is stopped when Python ends, after NEST has ended MPI, which aborts the job",

@@ -11,8 +11,12 @@ from bsb import AdapterError
 from numpy.typing import NDArray
 
 from cerebellar_models.analysis.read import cells_per_chunk, first_cells, global_cells
+from cerebellar_models.builders.nest_module import RELAY
 
 Cells = NDArray[np.int64]
+# The parameter by which a neuron is given the recorder that it tells of its spikes.
+_TELLS = "spike_recorder"
+_PARROT = "parrot_neuron"
 
 
 def connect_by_blocks() -> None:
@@ -125,3 +129,52 @@ def count_nodes_by_ranges() -> None:
 
     nodes.tolist = tolist
     nodes.local = property(local)
+
+
+def record_without_connections() -> None:
+    """Has the neurons that can tell a recorder of their spikes do so, without a connection each.
+
+    NEST 3.10 gives every connection from a neuron to a recorder a block of its own, 31 kB. Parrot neurons cannot, so
+    that relays of ours take their place where they are there: they do the same.
+    """
+    import nest
+    from bsb_nest.cell import NestCell
+    from bsb_nest.devices.spike_recorder import SpikeRecorder
+
+    created, implemented = NestCell.create_population, SpikeRecorder.implement
+
+    def made_of(cells: NestCell) -> str:
+        """The model of a population's nodes."""
+        replaced = cells.model == _PARROT and not cells.all_parameters and RELAY in nest.node_models
+        return RELAY if replaced else cells.model
+
+    @functools.wraps(created)
+    def create_population(self: NestCell, simdata: Any) -> Any:
+        cells, model = len(simdata.placement[self]), made_of(self)
+        return nest.Create(model, cells) if cells and model != self.model else created(self, simdata)
+
+    @functools.wraps(implemented)
+    def implement(self: SpikeRecorder, adapter: Any, simulation: Any, simdata: Any) -> Any:
+        def targets(device: SpikeRecorder) -> dict[Any, Any]:
+            found = device.get_dict_targets(adapter, simulation, simdata)
+            return {model: nodes for model, nodes in found.items() if len(nodes)}
+
+        own = targets(self)
+        others = [device for device in simdata.devices if isinstance(device, SpikeRecorder)]
+        recorded = {model for device in others for model in targets(device)}
+        # Each neuron has room for one. A rank must not ask the nodes themselves, of which it has not all.
+        if recorded & own.keys() or not all(_TELLS in nest.GetDefaults(made_of(model)) for model in own):
+            return implemented(self, adapter, simulation, simdata)
+
+        def tell(device: Any, nodes: Any) -> None:
+            for some in own.values():
+                some.set({_TELLS: device.global_id})
+
+        self.connect_to_nodes = tell
+        try:
+            return implemented(self, adapter, simulation, simdata)
+        finally:
+            del self.connect_to_nodes
+
+    NestCell.create_population = create_population
+    SpikeRecorder.implement = implement

@@ -35,6 +35,7 @@ from cerebellar_models.installation import cache_folder, install_hint, system_hi
 
 __all__ = [
     "MODULE",
+    "RELAY",
     "ModelBuildError",
     "NestInstallation",
     "build",
@@ -48,6 +49,9 @@ __all__ = [
 
 MODULE = "cerebmodule"
 """name of the module in ``nest.Install``"""
+
+RELAY = "relay_neuron"
+"""the module's own ``parrot_neuron``; not in it where NESTML generated the module"""
 
 _HERE = Path(__file__).resolve().parent
 _GENERATOR = _HERE / "nestml_to_cpp.py"
@@ -253,7 +257,7 @@ def _write_cpp(nest: NestInstallation, work: Path, log: Path) -> None:
     if _without_cpp():
         _generate(nest, work, log)
     else:
-        (work / f"{MODULE}.cpp").write_text(registration(MODULE, models()), encoding="utf-8")
+        (work / f"{MODULE}.cpp").write_text(registration(MODULE, [*models(), RELAY]), encoding="utf-8")
     for own in _own_cpp():
         shutil.copy(own, work)
 

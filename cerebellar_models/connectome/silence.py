@@ -7,13 +7,13 @@ import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from bsb import ConnectionStrategy, ConnectivityWarning, Scaffold, warn
+from bsb import ConnectionStrategy, ConnectivitySet, ConnectivityWarning, Scaffold, warn
 from bsb.connectivity.strategy import Hemitype
 
 
 def silent_rules(scaffold: Scaffold, rules: Iterable[ConnectionStrategy]) -> list[ConnectionStrategy]:
     """Those of the rules that have no connection in the network, and cells on both sides."""
-    connected = {written.tag for written in scaffold.get_connectivity_sets() if len(written)}
+    connected = {written.tag for written in scaffold.get_connectivity_sets() if _has_contacts(written)}
     return [
         rule
         for rule in rules
@@ -21,6 +21,11 @@ def silent_rules(scaffold: Scaffold, rules: Iterable[ConnectionStrategy]) -> lis
         and _has_cells(rule.presynaptic)
         and _has_cells(rule.postsynaptic)
     ]
+
+
+def _has_contacts(written: ConnectivitySet) -> bool:
+    """By the blocks it has: its length would read them all."""
+    return any(len(data[0]) for *_, data in written.flat_iter_connections("inc"))
 
 
 def _has_cells(side: Hemitype) -> bool:

@@ -56,7 +56,9 @@ class NeuronCost:
 
     kb: float
     bytes_per_delay_step: float
-    """its buffers have a place for each step of the shortest and of the longest delay"""
+    """of the buffers that have a place for each step of the network's shortest and longest delay, as NEST's own have"""
+    kb_recorded: float
+    """what it takes more where a device records its spikes"""
     ns_per_update: float
     """a step of one cell on one thread, its synapses' spikes included"""
 
@@ -77,10 +79,6 @@ class SimulateCost:
     mb_per_thread: float
     kb_per_cell: float
     """of the whole circuit, on each rank"""
-    kb_per_recorded_cell: float
-    """cells of a rank"""
-    bytes_per_contact: float
-    """of the largest set of connections, on each rank"""
     seconds: float
     seconds_per_cell: float
     seconds_per_contact: float

@@ -22,8 +22,8 @@ class Network:
 
     cells: dict[str, float]
     neurons: dict[str, NeuronCost]
-    recorded: float
-    """cells that send their spikes to a device"""
+    recorded: dict[str, float]
+    """cells that send their spikes to a device, by type"""
     steps: float
     delay_steps: float
     """places of a cell's buffers"""
@@ -40,8 +40,8 @@ class Network:
         return sum(each.pairs for each in self.projections.values())
 
     @property
-    def contacts(self) -> list[float]:
-        return [each.contacts for each in self.projections.values()]
+    def contacts(self) -> float:
+        return sum(each.contacts for each in self.projections.values())
 
 
 def simulation_cost(
@@ -51,17 +51,16 @@ def simulation_cost(
     memory, why = _memory(network, cost, ranks, threads)
     updates = sum(n * network.neurons[name].ns_per_update for name, n in network.cells.items()) * 1e-9
     updates *= network.steps / (ranks * threads)
-    # Every rank reads all connections, whichever it keeps.
+    # Every rank reads all contacts, whichever it keeps, a block at a time.
     building = (
         cost.seconds
         + network.total_cells * cost.seconds_per_cell
-        + sum(network.contacts) * cost.seconds_per_contact
+        + network.contacts * cost.seconds_per_contact
         + network.pairs * cost.seconds_per_pair
     )
-    spikes = network.recorded * cost.rate_hz * network.duration_ms / 1000
-    recordings = (
-        network.recorded * cost.storage_bytes_per_recorded_cell + spikes * cost.storage_bytes_per_spike
-    )
+    recorded = sum(network.recorded.values())
+    spikes = recorded * cost.rate_hz * network.duration_ms / 1000
+    recordings = recorded * cost.storage_bytes_per_recorded_cell + spikes * cost.storage_bytes_per_spike
     told = f"memory: {why}; time: {updates:.3g} s of updates, {building:.3g} s to build and write"
     return memory, memory * ranks, building + updates, recordings / MB, told
 
@@ -74,20 +73,17 @@ def _memory(network: Network, cost: SimulateCost, ranks: int, threads: int) -> t
         * (network.neurons[name].kb * KB + network.delay_steps * network.neurons[name].bytes_per_delay_step)
         for name, number in network.cells.items()
     )
+    recorders = sum(
+        number * network.neurons[name].kb_recorded * KB for name, number in network.recorded.items()
+    )
     parts = {
         f"the process itself, {threads} thread{'s' if threads > 1 else ''}": cost.process_mb
         + threads * cost.mb_per_thread
         + lists,
         f"{network.total_cells:.3g} cells with {network.delay_steps:.0f} steps of delay": cells / MB / ranks,
         f"{network.pairs:.3g} connections": network.connections_mb / ranks,
+        f"{sum(network.recorded.values()):.3g} recorded cells": recorders / MB / ranks,
     }
-    # The tables of recorded cells are made when all connections have been read.
-    recorders = network.recorded * cost.kb_per_recorded_cell * KB / MB / ranks
-    reading = max(network.contacts, default=0.0) * cost.bytes_per_contact / MB
-    if recorders >= reading:
-        parts[f"{network.recorded:.3g} recorded cells"] = recorders
-    else:
-        parts[f"{max(network.contacts):.3g} contacts read at once"] = reading
     return sum(parts.values()), greatest(parts)
 
 
@@ -142,11 +138,11 @@ def _delays(simulation: Node) -> Iterator[float]:
             yield each.number("delay")
 
 
-def _recorded(simulation: Node, cells: dict[str, float]) -> float:
+def _recorded(simulation: Node, cells: dict[str, float]) -> dict[str, float]:
     """Cells that send their spikes to a device; all of a type where it takes some of them."""
     recorded: set[str] = set()
     for device in simulation.nodes("devices", optional=True).values():
         if takes_spikes(device.content):
             targets = device.node("targetting", optional=True)
             recorded |= set(targets.names("cell_models", optional=True) or cells)
-    return sum(cells.get(name, 0.0) for name in recorded)
+    return {name: number for name, number in cells.items() if name in recorded}

@@ -3,6 +3,7 @@
 #define EGLIF_BUFFERS_H
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -12,7 +13,10 @@
 
 namespace cerebellum
 {
-// Ring buffer of the spikes and currents to come, one row for each time step, with a mark for the rows in use.
+// Ring buffer of the spikes and currents to come, one row for each time step, with a mark for the rows in use. It has
+// room for the steps to which something was sent so far, and more is made when something is sent further ahead: one
+// slow projection of a network costs the neurons it does not reach nothing. Steps are counted from the beginning of
+// the simulation.
 template < size_t N_RECEPTORS >
 class InputBuffer
 {
@@ -21,38 +25,70 @@ public:
   static constexpr size_t CURRENT = N_RECEPTORS;
 
   void
-  clear( const size_t n_rows )
+  clear()
   {
-    rows_.assign( n_rows, Row {} );
-    used_.assign( n_rows / 64 + 1, 0 );
+    rows_.assign( SMALLEST, Row {} );
+    used_.assign( 1, 0 );
   }
 
+  // :param now: no step before it will be asked for again.
   void
-  add( const size_t row, const size_t channel, const double value )
+  add( const size_t now, const size_t step, const size_t channel, const double value )
   {
+    if ( step - now >= rows_.size() )
+    {
+      grow( now, step - now + 1 );
+    }
+    const size_t row = row_of( step );
     rows_[ row ][ channel ] += value;
     used_[ row / 64 ] |= mark( row );
   }
 
-  // A row, null if nothing arrives in its step.
+  // The row of a step, null if nothing arrives in it.
   const Row*
-  find( const size_t row ) const
+  find( const size_t step ) const
   {
+    const size_t row = row_of( step );
     return used_[ row / 64 ] & mark( row ) ? &rows_[ row ] : nullptr;
   }
 
   void
-  empty( const size_t row )
+  empty( const size_t step )
   {
+    const size_t row = row_of( step );
     used_[ row / 64 ] &= ~mark( row );
     rows_[ row ] = Row {};
   }
 
 private:
+  static constexpr size_t SMALLEST = 16; // rows; a power of two, as all numbers of rows
+
+  size_t
+  row_of( const size_t step ) const
+  {
+    return step & ( rows_.size() - 1 );
+  }
+
   static uint64_t
   mark( const size_t row )
   {
     return uint64_t( 1 ) << ( row % 64 );
+  }
+
+  void
+  grow( const size_t now, const size_t n_steps )
+  {
+    const InputBuffer before = *this;
+    rows_.assign( std::bit_ceil( n_steps ), Row {} );
+    used_.assign( ( rows_.size() + 63 ) / 64, 0 );
+    for ( size_t step = now; step < now + before.rows_.size(); ++step )
+    {
+      if ( const Row* row = before.find( step ) )
+      {
+        rows_[ row_of( step ) ] = *row;
+        used_[ row_of( step ) / 64 ] |= mark( row_of( step ) );
+      }
+    }
   }
 
   std::vector< Row > rows_;

@@ -19,7 +19,6 @@
 #include <memory>
 #include <string>
 
-#include "archiving_node.h"
 #include "dictionary.h"
 #include "event.h"
 #include "nest_types.h"
@@ -27,11 +26,12 @@
 #include "universal_data_logger.h"
 
 #include "eglif_buffers.h"
+#include "recorded_node.h"
 
 namespace cerebellum
 {
 template < typename Model >
-class EglifNode : public nest::ArchivingNode
+class EglifNode : public RecordedNode
 {
 public:
   using Parameters = typename Model::Parameters;
@@ -69,6 +69,7 @@ private:
   bool wfr_update( const nest::Time& origin, long from, long to ) override;
 
   bool step( State&, long lag );
+  void buffer( nest::Event&, size_t channel, double value );
   void receive_input( State&, const typename Inputs::Row* ) const;
   void send_potential( double slope );
   void send_coefficients();

@@ -50,7 +50,7 @@ EglifNode< Model >::EglifNode()
 
 template < typename Model >
 EglifNode< Model >::EglifNode( const EglifNode& other )
-  : nest::ArchivingNode( other )
+  : RecordedNode( other )
   , state_( other.state_ )
   , logger_( *this )
   , parameters_( other.parameters_ )
@@ -61,8 +61,7 @@ template < typename Model >
 void
 EglifNode< Model >::init_buffers_()
 {
-  const auto& connections = nest::kernel().connection_manager;
-  inputs_.clear( connections.get_min_delay() + connections.get_max_delay() );
+  inputs_.clear();
   state_.I_stim = 0;
   logger_.reset();
   ArchivingNode::clear_history();
@@ -73,6 +72,7 @@ void
 EglifNode< Model >::pre_run_hook()
 {
   logger_.init();
+  RecordedNode::pre_run_hook();
   propagators_ = shared_propagators< Propagators >( parameters_, nest::Time::get_resolution().get_ms() );
   if ( gap_ )
   {
@@ -155,14 +155,13 @@ EglifNode< Model >::update( const nest::Time& origin, const long from, const lon
     {
       set_spiketime( nest::Time::step( origin.get_steps() + lag + 1 ) );
       nest::SpikeEvent event;
-      nest::kernel().event_delivery_manager.send( *this, event, lag );
+      emit( event, lag );
     }
-    const size_t row = nest::kernel().event_delivery_manager.get_modulo( lag );
-    const auto* input = inputs_.find( row );
+    const auto* input = inputs_.find( origin.get_steps() + lag );
     receive_input( state_, input );
     if ( input )
     {
-      inputs_.empty( row );
+      inputs_.empty( origin.get_steps() + lag );
     }
     logger_.record_data( origin.get_steps() + lag );
   }
@@ -174,7 +173,7 @@ EglifNode< Model >::update( const nest::Time& origin, const long from, const lon
 
 template < typename Model >
 bool
-EglifNode< Model >::wfr_update( const nest::Time&, const long from, const long to )
+EglifNode< Model >::wfr_update( const nest::Time& origin, const long from, const long to )
 {
   if ( not gap_->has_drawn )
   {
@@ -191,7 +190,7 @@ EglifNode< Model >::wfr_update( const nest::Time&, const long from, const long t
     double* const line = &gap_->coefficients[ lag * width ];
     const double V_start = state.V_m;
     step( state, lag );
-    receive_input( state, inputs_.find( nest::kernel().event_delivery_manager.get_modulo( lag ) ) );
+    receive_input( state, inputs_.find( origin.get_steps() + lag ) );
     line[ 0 ] = width > 1 ? V_start : ( V_start + state.V_m ) / 2;
     if ( width > 1 )
     {
@@ -321,18 +320,22 @@ EglifNode< Model >::handle( nest::SpikeEvent& e )
     throw nest::BadProperty( std::string( Model::NAME )
       + " needs weights >= 0, which open conductances; its E_rev say what inhibits." );
   }
-  const auto row = e.get_rel_delivery_steps( nest::kernel().simulation_manager.get_slice_origin() );
-  const double conductance = e.get_weight() * e.get_multiplicity();
-  inputs_.add( nest::kernel().event_delivery_manager.get_modulo( row ), e.get_rport(), conductance );
+  buffer( e, e.get_rport(), e.get_weight() * e.get_multiplicity() );
+}
+
+template < typename Model >
+inline void
+EglifNode< Model >::buffer( nest::Event& e, const size_t channel, const double value )
+{
+  const nest::Time& now = nest::kernel().simulation_manager.get_slice_origin();
+  inputs_.add( now.get_steps(), now.get_steps() + e.get_rel_delivery_steps( now ), channel, value );
 }
 
 template < typename Model >
 void
 EglifNode< Model >::handle( nest::CurrentEvent& e )
 {
-  const auto row = e.get_rel_delivery_steps( nest::kernel().simulation_manager.get_slice_origin() );
-  inputs_.add(
-    nest::kernel().event_delivery_manager.get_modulo( row ), Inputs::CURRENT, e.get_weight() * e.get_current() );
+  buffer( e, Inputs::CURRENT, e.get_weight() * e.get_current() );
 }
 
 template < typename Model >
@@ -351,7 +354,7 @@ EglifNode< Model >::get_status( Dictionary& d ) const
   State s = state_;
   for_each_parameter( p, store );
   for_each_state( s, store );
-  ArchivingNode::get_status( d );
+  RecordedNode::get_status( d );
   d[ nest::names::recordables ] = recordablesMap_.get_list();
 }
 
@@ -378,7 +381,7 @@ EglifNode< Model >::set_status( const Dictionary& d )
   {
     throw nest::BadProperty( std::string( Model::NAME ) + " needs " + condition + "." );
   }
-  ArchivingNode::set_status( d ); // throws before anything is changed
+  RecordedNode::set_status( d ); // throws before anything is changed
   parameters_ = p;
   state_ = s;
 }

@@ -63,6 +63,24 @@ import nest
 assert nest.Create("parrot_neuron").local is True
 assert len(nest.Create("parrot_neuron", 2).local) == 2
 """,
+    "connect_by_blocks": """
+import inspect, bsb_nest.connection
+source = inspect.getsource(bsb_nest.connection.NestConnection)
+assert "[prel[x] for x in cell_pairs[:, 0]]" in source and "as_globals().all()" in source
+""",
+    "count_nodes_by_ranges": """
+import inspect, nest
+assert 'self.get("global_id")' in inspect.getsource(nest.NodeCollection.tolist)
+""",
+    "record_without_connections": """
+import nest
+nest.Create("parrot_neuron", 2000)
+recorder = nest.Create("spike_recorder")
+before = nest.memory_size
+nest.Connect(nest.NodeCollection(range(1, 2001)), recorder)
+nest.Simulate(1.0)
+assert nest.memory_size - before > 2000 * 20, (before, nest.memory_size)  # kB
+""",
     "unlock_before_nest_ends": """
 import atexit
 order, register = [], atexit.register
