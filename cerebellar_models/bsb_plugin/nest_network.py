@@ -26,6 +26,8 @@ def connect_by_blocks() -> None:
     connection by itself, and what NEST draws, is left to it; so are rules of NEST's, and circuits in other files than
     HDF5's.
     """
+    import nest
+    from bsb_hdf5.connectivity_set import ConnectivitySet
     from bsb_nest.connection import LazySynapseCollection, NestConnection
 
     as_bsb_does = NestConnection.create_connections
@@ -36,12 +38,12 @@ def connect_by_blocks() -> None:
     ) -> Any:
         specs = _same_for_all_connections(self)
         first_pre, first_post = _first_of_range(pre_nodes), _first_of_range(post_nodes)
-        if specs is None or first_pre is None or first_post is None or not hasattr(cs, "_engine"):
+        if specs is None or first_pre is None or first_post is None or not isinstance(cs, ConnectivitySet):
             return as_bsb_does(self, simdata, pre_nodes, post_nodes, cs, comm)
         for pre_cells, post_cells in _contacts_by_block(cs):
             pre, post = first_pre + pre_cells, first_post + post_cells
-            # NEST deals nodes out to its virtual processes, and those to the ranks, in turn.
-            here = post % comm.get_size() == comm.get_rank()
+            # NEST deals nodes out to its virtual processes, and those to its own ranks, in turn.
+            here = post % nest.num_processes == nest.Rank()
             _connect(*_pairs(pre[here], post[here]), specs)
         return LazySynapseCollection(pre_nodes, post_nodes)
 
@@ -101,7 +103,7 @@ def _connect(pre: Cells, post: Cells, contacts: NDArray[np.int64], specs: list[d
         return
     for spec in specs:
         model = {"synapse_model": spec["synapse_model"]}
-        values = {name: np.full(len(pre), spec[name]) for name in spec.keys() - model.keys()}
+        values = {name: np.full(len(pre), spec[name], float) for name in spec.keys() - model.keys()}
         if "weight" in values:
             values["weight"] = values["weight"] * contacts
         nest.Connect(pre, post, "one_to_one", model | values, return_synapsecollection=False)
