@@ -13,7 +13,7 @@ from typing import Literal
 from bsb import warn
 from packaging.specifiers import SpecifierSet
 
-from cerebellar_models.bsb_plugin import bsb_mends, nest_mends, nest_network, pins
+from cerebellar_models.bsb_plugin import bsb_mends, contact_storage, nest_mends, nest_network, pins
 
 Moment = Literal["loading", "compiling", "NEST is asked for"]
 """``loading``: whenever BSB loads this package's components. The others say that a command has got so far."""
@@ -60,6 +60,14 @@ MENDS = (
         "nothing but that",
         "compiling",
         bsb_mends.load_nest_seeds_alone,
+    ),
+    Mend(
+        "bsb-hdf5",
+        "~=8.0",
+        "appends contacts by eight reads and writes, and writes the counts of all chunks anew for each pair of chunks",
+        "circuits are written faster, alike",
+        "compiling",
+        contact_storage.append_and_count_once,
     ),
     Mend(
         "bsb-core",

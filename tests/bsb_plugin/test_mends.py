@@ -63,6 +63,12 @@ import nest
 assert nest.Create("parrot_neuron").local is True
 assert len(nest.Create("parrot_neuron", 2).local) == 2
 """,
+    "append_and_count_once": """
+import inspect
+from bsb_hdf5.connectivity_set import ConnectivitySet
+insert, track = (inspect.getsource(getattr(ConnectivitySet, name)) for name in ("_insert", "_track_add"))
+assert insert.count("lcl_ds[") == 4 and "json.dumps" in track
+""",
     "connect_by_blocks": """
 import inspect, bsb_nest.connection
 source = inspect.getsource(bsb_nest.connection.NestConnection)
