@@ -13,8 +13,8 @@ from cerebellar_models.connectome.kernels import compiled
 
 _FLAT = 1e-8  # µm; a voxel thinner than this is one of a flat tree
 _MARGIN = 1e-6  # µm; keeps points that touch a bound up to rounding
-_SLOTS = 128  # a power of two
-_NOWHERE = -(2**62)
+_MOST_SLOTS = 2**16
+_WEIGHT_BITS = 24  # of a slot; the others are the place that it is the weight of
 
 
 class Geometry(NamedTuple):
@@ -22,7 +22,9 @@ class Geometry(NamedTuple):
 
     The fixed tree's occupied voxels are numbered through ``grid`` (-1 where empty), whose first cell has index
     ``grid_origin``; ``members[first[v]:first[v + 1]]`` are the points of voxel ``v``. The moving tree's points are
-    sorted along ``axis`` (``sorted`` is that coordinate); ``order`` gives their original numbers.
+    sorted along ``axis`` (``sorted`` is that coordinate); ``order`` gives their original numbers. ``slots`` remembers
+    how many fixed points lie in voxels that overlap a voxel of the moving tree, by the place of that voxel, one of
+    ``places`` from ``first_place`` on. It is filled as places are asked for, and stays from job to job.
     """
 
     fixed_size: np.ndarray
@@ -37,6 +39,9 @@ class Geometry(NamedTuple):
     order: np.ndarray
     moving_size: np.ndarray
     axis: int
+    slots: np.ndarray
+    first_place: np.ndarray
+    places: np.ndarray
 
 
 def prepare(
@@ -58,6 +63,14 @@ def prepare(
     # tree is long and the box is short.
     axis = int(np.argmax(np.ptp(moving, axis=0) / (high - low + 2 * moving_size + 1e-9)))
     order = np.argsort(moving[:, axis], kind="stable")
+    # Of points within reach of the fixed tree's box, and one more on either side; of a flat tree -1 and 0.
+    flat = moving_size <= _FLAT
+    step, reach = np.where(flat, 1.0, moving_size), moving_size + _MARGIN
+    first_place = np.where(flat, -1, np.floor((low - reach) / step) - 1).astype(np.int64)
+    places = np.where(flat, 2, np.floor((high + reach) / step) + 2 - first_place).astype(np.int64)
+    slots = 2 ** int(np.ceil(np.log2(places.astype(float).prod())))
+    if slots > 2 ** (62 - _WEIGHT_BITS):
+        raise ValueError(f"voxels of {moving_size} µm are too small for a tree of {high - low} µm")
     return Geometry(
         np.ascontiguousarray(fixed_size, dtype=float),
         grid,
@@ -71,6 +84,9 @@ def prepare(
         order,
         np.ascontiguousarray(moving_size, dtype=float),
         axis,
+        np.full(min(slots, _MOST_SLOTS), -1, dtype=np.int64),
+        first_place,
+        places,
     )
 
 
@@ -276,10 +292,7 @@ def _weigh(
         axis = geometry.axis
         begin = _count_below(geometry.sorted, low[axis] - shift[axis])
         end = _count_below(geometry.sorted, high[axis] - shift[axis])
-    # Many points share a voxel: the weights of those met last, found again by their place.
-    seen = np.empty((_SLOTS, 3), dtype=np.int64)
-    seen[:] = _NOWHERE
-    seen_weight = np.empty(_SLOTS, dtype=np.int64)
+    slots, first_place, places_along = geometry.slots, geometry.first_place, geometry.places
     total = 0
     for n in range(begin, end):
         weights[n] = 0
@@ -302,11 +315,14 @@ def _weigh(
         places[n, 0] = _voxel_index(x, size[0], inverse[0])
         places[n, 1] = _voxel_index(y, size[1], inverse[1])
         places[n, 2] = _voxel_index(z, size[2], inverse[2])
-        slot = (places[n, 0] * 7 + places[n, 1] * 61 + places[n, 2] * 419) & (_SLOTS - 1)
-        if seen[slot, 0] != places[n, 0] or seen[slot, 1] != places[n, 1] or seen[slot, 2] != places[n, 2]:
-            seen[slot, 0], seen[slot, 1], seen[slot, 2] = places[n, 0], places[n, 1], places[n, 2]
-            seen_weight[slot] = _weight_of(geometry, places[n])
-        weights[n] = seen_weight[slot]
+        number = places[n, 0] - first_place[0]
+        number = number * places_along[1] + places[n, 1] - first_place[1]
+        number = number * places_along[2] + places[n, 2] - first_place[2]
+        slot = number & (len(slots) - 1)
+        # One number holds both, so that no thread reads the weight of another place.
+        if slots[slot] >> _WEIGHT_BITS != number:
+            slots[slot] = number << _WEIGHT_BITS | _weight_of(geometry, places[n])
+        weights[n] = slots[slot] & ((1 << _WEIGHT_BITS) - 1)
         total += weights[n]
         if any_will_do and total > 0:
             break

@@ -4,6 +4,7 @@ Same candidates, overlap test and contact statistics as ``bsb.connectivity.Voxel
 in a compiled kernel (:mod:`cerebellar_models.connectome.overlap_kernel`).
 """
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +25,7 @@ from cerebellar_models.connectome import overlap_kernel, placed_boxes, quantitie
 from cerebellar_models.connectome.contradictions import CheckedRule
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _VoxelisedTree:
     """The labelled points of one morphology, and how it is cut into voxels.
 
@@ -45,6 +46,12 @@ class _Cells:
     boxes: np.ndarray
     morphologies: np.ndarray
     trees: tuple[_VoxelisedTree, ...]
+
+
+@functools.lru_cache(maxsize=64)
+def _geometry(fixed: _VoxelisedTree, moving: _VoxelisedTree) -> overlap_kernel.Geometry:
+    """The same one for all jobs of a rule, which find in it what those before have found out."""
+    return overlap_kernel.prepare(fixed.points, fixed.voxel_size, moving.points, moving.voxel_size)
 
 
 @config.node
@@ -136,9 +143,7 @@ class VoxelOverlap(CheckedRule, Intersectional, ConnectionStrategy, classmap_ent
         pairs: np.ndarray,
         rng: np.random.Generator,
     ) -> tuple[np.ndarray, ...]:
-        geometry = overlap_kernel.prepare(
-            fixed_tree.points, fixed_tree.voxel_size, moving_tree.points, moving_tree.voxel_size
-        )
+        geometry = _geometry(fixed_tree, moving_tree)
         placed = (fixed.positions, fixed.rotations, moving.positions, moving.rotations)
         touching = pairs[overlap_kernel.touching(geometry, *placed, pairs)]
         drawn = np.asarray(self.contacts.draw(len(touching), rng), dtype=float)
