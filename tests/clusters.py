@@ -249,7 +249,11 @@ def check_three_seeds(run: Path) -> None:
     assert max(marker(run, task)["ended"] for task in simulated) <= marker(run, "report")["started"]
     assert RunFolder(run).report.exists()
     assert not list(run.glob(".*.partial"))
-    assert not list((run / "jobs" / "leases").iterdir())
+    # The last task is done a moment before its job gives it up.
+    deadline = time.monotonic() + 30
+    while held := list((run / "jobs" / "leases").iterdir()):
+        assert time.monotonic() < deadline, held
+        time.sleep(0.1)
 
 
 def ranks_of(run: Path) -> list[int]:
