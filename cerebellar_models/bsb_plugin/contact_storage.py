@@ -50,17 +50,18 @@ def append_and_count_once() -> None:
             counted["inc", str(target.id)] += contacts
 
     @functools.wraps(connect)
-    def connect_and_count(self: Any, pre: Any, post: Any, sources: Any, targets: Any, **options: Any) -> None:
-        if options or not len(sources):
-            connect(self, pre, post, sources, targets, **options)
+    def connect_and_count(
+        self: Any, pre_set: Any, post_set: Any, src_locs: Any, dest_locs: Any, *handle: Any, **options: Any
+    ) -> None:
+        if handle or options or not len(src_locs):
+            connect(self, pre_set, post_set, src_locs, dest_locs, *handle, **options)
             return
-        with self._engine.write_scope() as handle:
+        with self._engine.write_scope() as file:
             self._counted = Counter[tuple[str, str]]()
             try:
-                connect(self, pre, post, sources, targets)
+                connect(self, pre_set, post_set, src_locs, dest_locs)
             finally:
-                counted = self.__dict__.pop("_counted")
-            _write_counts(self._engine, handle, handle[self._path], counted)
+                _write_counts(self._engine, file, file[self._path], self.__dict__.pop("_counted"))
 
     ConnectivitySet._insert = append_or_insert
     ConnectivitySet._track_add = count

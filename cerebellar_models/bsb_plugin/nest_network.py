@@ -40,11 +40,22 @@ def connect_by_blocks() -> None:
         first_pre, first_post = _first_of_range(pre_nodes), _first_of_range(post_nodes)
         if specs is None or first_pre is None or first_post is None or not isinstance(cs, ConnectivitySet):
             return as_bsb_does(self, simdata, pre_nodes, post_nodes, cs, comm)
+        # Reading the kernel is collective after Connect: once, and all ranks call Connect equally often.
+        ranks, rank = nest.num_processes, nest.Rank()
+        own, some = [_pairs(*np.empty((2, 0), np.int64))], None
         for pre_cells, post_cells in _contacts_by_block(cs):
             pre, post = first_pre + pre_cells, first_post + post_cells
+            if some is None and len(pre):
+                some = _pairs(pre[:1], post[:1])
             # NEST deals nodes out to its virtual processes, and those to its own ranks, in turn.
-            here = post % nest.num_processes == nest.Rank()
-            _connect(*_pairs(pre[here], post[here]), specs)
+            here = post % ranks == rank
+            own.append(_pairs(pre[here], post[here]))
+        pre, post, contacts = (np.concatenate(column) for column in zip(*own, strict=True))
+        if len(pre):
+            order = np.lexsort((post, pre))  # bsb-nest's, by which synapses that draw take their numbers
+            _connect(pre[order], post[order], contacts[order], specs)
+        elif some is not None:  # a pair of another rank, which NEST passes over
+            _connect(*some, specs)
         return LazySynapseCollection(pre_nodes, post_nodes)
 
     NestConnection.create_connections = create_connections
@@ -165,13 +176,20 @@ def record_without_connections() -> None:
         others = [device for device in simdata.devices if isinstance(device, SpikeRecorder)]
         recorded = {model for device in others for model in targets(device)}
         # Each neuron has room for one. A rank must not ask the nodes themselves, of which it has not all.
-        if recorded & own.keys() or not all(_TELLS in nest.GetDefaults(made_of(model)) for model in own):
+        if (
+            not own
+            or recorded & own.keys()
+            or not all(_TELLS in nest.GetDefaults(made_of(model)) for model in own)
+        ):
             return implemented(self, adapter, simulation, simdata)
 
         def tell(device: Any, nodes: Any) -> None:
-            for some in own.values():
-                some.set({_TELLS: device.global_id})
+            # One is connected, since a recorder's delay counts for the shortest of the network.
+            connect_to_nodes(device, nodes[:1])
+            if len(nodes) > 1:
+                nodes[1:].set({_TELLS: device.global_id})
 
+        connect_to_nodes = self.connect_to_nodes
         self.connect_to_nodes = tell
         try:
             return implemented(self, adapter, simulation, simdata)
