@@ -102,3 +102,23 @@ def test_contacts_of_a_pair_are_counted():
     pairs = nest_network._pairs(pre, post)
     assert [column.tolist() for column in pairs] == [[3, 7, 7], [12, 12, 90], [2, 1, 2]]
     assert [len(column) for column in nest_network._pairs(pre[:0], post[:0])] == [0, 0, 0]
+
+
+@pytest.mark.mpi
+def test_a_rank_without_any_target_keeps_up(small_circuit, tmp_path, nest_installed):
+    """The only target of the projection is on one of two ranks; the other must not wait for it for ever."""
+    python = os.environ.get("CEREBELLAR_MODELS_MPI_PYTHON", "")
+    if not os.access(python, os.X_OK):
+        missing("CEREBELLAR_MODELS_MPI_PYTHON names no Python with a NEST that has MPI")
+    command = [python, "-m", "bsb", "simulate", str(small_circuit), "rest", "-o", "results"]
+    done = subprocess.run(
+        launch.on_ranks(command, 2),
+        cwd=tmp_path,
+        env=on_ranks_environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert list((tmp_path / "results").glob("*.nio"))
